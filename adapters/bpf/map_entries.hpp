@@ -1,0 +1,45 @@
+// One entry of a map, between text and field names on one side and the kernel's bytes on the other.
+#pragma once
+
+#include "adapters/bpf/programs.hpp"
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homeostat::bpf {
+
+using Bytes = std::vector<std::byte>;
+
+// What the kernel takes and gives as one value: of a per-CPU map, one value for each possible CPU, each
+// padded to 8.
+class MapEntryPort {
+  public:
+    // The key is a decimal number, an enumerator's word, true or false. Fails where it is none of these,
+    // where the key is a struct of several fields, or where the map is of a kind that has no entries to set.
+    static Result<MapEntryPort> open(const LoadedPrograms::Map& map, const MapEntry& entry);
+
+    // None where the map has no such entry.
+    Result<std::optional<Bytes>> read() const;
+    Result<void> write(const Bytes& value) const;
+    Result<void> clear() const; // deletes; in an array, writes zeros; no error where there is none
+
+    // Fields that are not named are 0; every CPU gets the same.
+    Result<Bytes> encode(const MapValue& value) const;
+    // The fields that `wanted` names, as they are; where CPUs differ, a value that is not the wanted one.
+    MapValue decode(const Bytes& bytes, const MapValue& wanted) const;
+
+  private:
+    MapEntryPort(const LoadedPrograms::Map& map, std::string what, Bytes key);
+
+    LoadedPrograms::Map map_;
+    std::string what_; // "map m, key k"
+    Bytes key_;
+    std::size_t cpus_;
+    std::size_t stride_;
+};
+
+} // namespace homeostat::bpf

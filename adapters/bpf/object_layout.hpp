@@ -1,0 +1,29 @@
+// What an object file holds, read from its ELF and BTF alone: nothing is loaded, no privileges are needed.
+#pragma once
+
+#include "knowledge/error.hpp"
+#include "knowledge/layout.hpp"
+
+#include <string>
+
+namespace homeostat::bpf {
+
+// Of an array that is no byte array, this many elements become fields "name.0", "name.1", …; the rest is not
+// seen.
+inline constexpr std::size_t array_elements_max = 256;
+
+// A type deeper than this is not seen further.
+inline constexpr int nesting_max = 16;
+
+// Programs other than XDP are ignored. Structs are flattened to their leaves: nested ones with dots, arrays
+// of bytes as bytes, other arrays element-wise; bit-fields, pointers and floats are left out. A map that was
+// declared by sizes alone has one field: an unsigned integer where the size is one's, else bytes.
+//
+// Fails, each with its own text: no such file; no ELF (says what it is); an ELF for another machine or byte
+// order; no BTF; damaged; no XDP program.
+Result<ObjectLayout> read_layout(const std::string& path);
+
+// Of the kernel's BPF_MAP_TYPE_….
+MapLayout::Kind map_kind(std::uint32_t type);
+
+} // namespace homeostat::bpf

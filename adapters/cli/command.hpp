@@ -1,0 +1,26 @@
+// The commands of the command line: what each is called, and how each is run.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace homeostat::cli {
+
+// 0: all is well; 1: a finding or a failure; 2: the command was not understood.
+enum ExitCode { exit_ok = 0, exit_failure = 1, exit_usage = 2 };
+
+struct Command {
+    std::string_view name;
+    std::string_view summary;                              // one line for the list of commands
+    int (*run)(const std::vector<std::string>& arguments); // without the command's name
+};
+
+std::span<const Command> commands();
+
+int check_command(const std::vector<std::string>& arguments);
+int lab_command(const std::vector<std::string>& arguments);
+int run_command(const std::vector<std::string>& arguments);
+
+} // namespace homeostat::cli

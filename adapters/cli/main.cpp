@@ -1,0 +1,87 @@
+#include "adapters/cli/command.hpp"
+#include "knowledge/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+
+namespace homeostat::cli {
+
+namespace {
+
+constexpr std::array<Command, 3> all_commands{
+    {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
+     {"check", "say what is wrong in configurations and policies", check_command},
+     {"lab", "show a controller at work in a private network, on real packets", lab_command}}};
+
+constexpr std::string_view introduction =
+    R"(homeostat watches the network through eBPF, decides by policies that you wrote, and changes what is
+attached to your interfaces.
+
+Usage: homeostat COMMAND [OPTION]...
+
+Commands:
+)";
+
+constexpr std::string_view closing = R"(
+'homeostat COMMAND --help' explains a command. Exit codes: 0 all is well, 1 a finding or a failure, 2 the
+command was not understood.
+
+To begin with:  sudo homeostat lab
+                homeostat check controller.toml
+                sudo homeostat run -c controller.toml --shadow
+)";
+
+void print_help(std::ostream& out) {
+    out << introduction;
+    for (const Command& command : all_commands) {
+        std::string name(command.name);
+        name.resize(8, ' ');
+        out << "  " << name << command.summary << "\n";
+    }
+    out << closing;
+}
+
+int unknown(const std::string& word) {
+    std::vector<std::string> names;
+    for (const Command& command : all_commands) names.emplace_back(command.name);
+    const std::string meant = nearest(word, names);
+    std::cerr << "homeostat: there is no command '" << word << "'"
+              << (meant.empty() ? "" : "; did you mean '" + meant + "'?") << "\nTry 'homeostat --help'.\n";
+    return exit_usage;
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+    if (arguments.empty()) {
+        print_help(std::cerr);
+        return exit_usage;
+    }
+    const std::string& word = arguments.front();
+    if (word == "--help" || word == "-h" || word == "help") {
+        print_help(std::cout);
+        return exit_ok;
+    }
+    if (word == "--version" || word == "-V") {
+        std::cout << "homeostat " << HOMEOSTAT_VERSION << "\n";
+        return exit_ok;
+    }
+    const auto command = std::ranges::find(all_commands, word, &Command::name);
+    if (command == all_commands.end()) return unknown(word);
+    return command->run({arguments.begin() + 1, arguments.end()});
+}
+
+} // namespace
+
+} // namespace homeostat::cli
+
+int main(int argc, char** argv) {
+    try {
+        return homeostat::cli::dispatch({argv + 1, argv + argc});
+    } catch (const std::exception& error) {
+        // Only what nobody expects comes here, such as no memory.
+        std::fprintf(stderr, "homeostat: %s\n", error.what());
+        return homeostat::cli::exit_failure;
+    }
+}

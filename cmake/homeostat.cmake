@@ -1,0 +1,39 @@
+# What every target of the project shares.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+set(HOMEOSTAT_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=")
+
+# Decisions must not depend on the machine's fused multiply-add.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -ffp-contract=off)
+if(HOMEOSTAT_SANITIZE)
+  add_compile_options(-fsanitize=${HOMEOSTAT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${HOMEOSTAT_SANITIZE})
+endif()
+
+# homeostat_library(NAME SOURCES... LINK TARGETS...): a static library, headers by their path from the root.
+function(homeostat_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_LINK})
+endfunction()
+
+# homeostat_test(NAME SOURCES... LINK TARGETS... [ROOT]): a GoogleTest program in build/<preset>/tests. ROOT
+# marks one that needs privileges and a kernel with eBPF.
+function(homeostat_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ROOT" "" "SOURCES;LINK")
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    HOMEOSTAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" HOMEOSTAT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  if(arg_ROOT)
+    set_tests_properties(${name} PROPERTIES LABELS root)
+  endif()
+endfunction()

@@ -1,0 +1,328 @@
+#include "engine/check.hpp"
+
+#include "engine/facts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace homeostat {
+
+namespace {
+
+constexpr std::array<std::string_view, 8> link_metrics{
+    "link_receive_packets_total",  "link_receive_bytes_total",    "link_receive_dropped_total",
+    "link_receive_errors_total",   "link_transmit_packets_total", "link_transmit_bytes_total",
+    "link_transmit_dropped_total", "link_transmit_errors_total"};
+
+template <class Named> std::vector<std::string> names_of(const std::vector<Named>& all) {
+    std::vector<std::string> names;
+    for (const Named& named : all) names.push_back(named.name);
+    return names;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates,
+                       std::string otherwise) {
+    const std::string meant = nearest(word, candidates);
+    return meant.empty() ? std::move(otherwise) : "did you mean '" + meant + "'?";
+}
+
+std::string list_of(const std::vector<std::string>& words) {
+    std::string list;
+    for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+    return list;
+}
+
+std::vector<std::string> field_names(const TypeLayout& type) { return names_of(type.fields); }
+
+// A map, with the object that it was found in.
+struct FoundMap {
+    const ObjectLayout* object;
+    const MapLayout* map;
+};
+
+class Checker {
+  public:
+    Checker(const ControllerConfig& config, const ObjectLayouts& objects, Diagnostics& diagnostics)
+        : config_(config), objects_(objects), diagnostics_(diagnostics) {}
+
+    void run(const PolicySet& policies) {
+        check_shared_maps();
+        for (const SensorSpec& sensor : config_.sensors) check_sensor(sensor);
+        for (const InterfaceSpec& interface : config_.interfaces)
+            for (const auto& [entry, at] : interface.entries_at)
+                check_entry(config_.file, at, entry.map, entry.key, interface.baseline.entries.at(entry));
+        for (const AdaptationRule& rule : policies.adaptations)
+            for (const OverlaySetting& setting : rule.settings) check_setting(rule, setting);
+        check_windows(policies);
+    }
+
+  private:
+    void mistake(const std::string& file, Position at, std::string what, std::string expected = {}) {
+        diagnostics_.push_back(
+            {.file = file, .at = at, .what = std::move(what), .expected = std::move(expected)});
+    }
+
+    // Programs of one interface share maps by name, so equal names must mean equal layouts.
+    void check_shared_maps() {
+        std::map<std::string, std::pair<std::string, const MapLayout*>> first;
+        for (const ProgramSpec& program : config_.programs) {
+            const auto object = objects_.find(program.name);
+            if (object == objects_.end()) continue;
+            for (const MapLayout& map : object->second.maps) {
+                const auto [known, is_new] = first.emplace(map.name, std::pair(program.name, &map));
+                const MapLayout& other = *known->second.second;
+                if (!is_new && (other.kind != map.kind || other.key.size != map.key.size ||
+                                other.value.size != map.value.size || other.max_entries != map.max_entries))
+                    mistake(config_.file, program.object_at,
+                            "map '" + map.name + "' of program '" + program.name +
+                                "' differs from that of program '" + known->second.first + "'",
+                            "expected the same type, sizes and entries, since programs share maps by name");
+            }
+        }
+    }
+
+    std::optional<FoundMap> find_map(const std::string& name) const {
+        for (const auto& [program, object] : objects_)
+            if (const MapLayout* map = object.map(name)) return FoundMap{&object, map};
+        return std::nullopt;
+    }
+
+    std::vector<std::string> map_names(bool rings) const {
+        std::vector<std::string> names;
+        for (const auto& [program, object] : objects_)
+            for (const MapLayout& map : object.maps)
+                if ((map.kind == MapLayout::Kind::ringbuf) == rings && map.kind != MapLayout::Kind::other &&
+                    std::ranges::find(names, map.name) == names.end())
+                    names.push_back(map.name);
+        return names;
+    }
+
+    std::optional<FoundMap> require_map(const std::string& file, Position at, const std::string& name,
+                                        bool ring) {
+        // Without any object there is nothing to compare with; that it is missing was told already.
+        if (objects_.empty()) return std::nullopt;
+        const auto found = find_map(name);
+        const std::vector<std::string> known = map_names(ring);
+        if (!found) {
+            mistake(file, at, "no program has a map '" + name + "'",
+                    suggestion(name, known,
+                               known.empty() ? "none of the programs has such maps"
+                                             : "there are: " + list_of(known)));
+            return std::nullopt;
+        }
+        if ((found->map->kind == MapLayout::Kind::ringbuf) != ring ||
+            found->map->kind == MapLayout::Kind::other) {
+            mistake(file, at,
+                    "map '" + name + "' is " +
+                        (ring ? "no ring buffer" : "of a type that cannot be read here"),
+                    "there are: " + list_of(known));
+            return std::nullopt;
+        }
+        return found;
+    }
+
+    const FieldLayout* require_field(Position at, const TypeLayout& type, const std::string& field,
+                                     const std::string& where) {
+        if (const FieldLayout* found = type.field(field)) return found;
+        const std::vector<std::string> known = field_names(type);
+        const bool plain = known.size() == 1 && known.front().empty();
+        mistake(config_.file, at, where + (field.empty() ? " is a struct" : " has no field '" + field + "'"),
+                plain ? "it is a plain number, without fields"
+                      : suggestion(field, known, "its fields are: " + list_of(known)));
+        return nullptr;
+    }
+
+    void check_label(const LabelSource& source, const ObjectLayout& object, const TypeLayout& type,
+                     const std::string& where) {
+        require_field(source.at, type, source.field, where);
+        if (!source.enumeration.empty() && object.enumeration(source.enumeration) == nullptr)
+            mistake(config_.file, source.at, "the object has no enum '" + source.enumeration + "'",
+                    suggestion(source.enumeration, names_of(object.enums),
+                               "its enums are: " + list_of(names_of(object.enums))));
+    }
+
+    void check_metric(const FieldMetric& metric, const TypeLayout& type, const std::string& where) {
+        const FieldLayout* field = require_field(metric.at, type, metric.field, where);
+        if (field != nullptr && field->kind == FieldLayout::Kind::bytes)
+            mistake(config_.file, metric.at, "field '" + metric.field + "' is an array of bytes",
+                    "expected a number");
+    }
+
+    void check_sensor(const SensorSpec& sensor) {
+        if (const auto* map = std::get_if<MapSensorSpec>(&sensor.source)) {
+            const auto found = require_map(config_.file, sensor.map_at, map->map, false);
+            if (!found) return;
+            for (const LabelSource& label : map->key)
+                check_label(label, *found->object, found->map->key, "the key of map '" + map->map + "'");
+            for (const FieldMetric& metric : map->fields)
+                check_metric(metric, found->map->value, "the value of map '" + map->map + "'");
+        } else if (const auto* ring = std::get_if<RingSensorSpec>(&sensor.source)) {
+            const auto found = require_map(config_.file, sensor.map_at, ring->map, true);
+            if (found) check_record(sensor, *ring, *found->object);
+        }
+    }
+
+    void check_record(const SensorSpec& sensor, const RingSensorSpec& ring, const ObjectLayout& object) {
+        const TypeLayout* record = object.record(ring.record);
+        if (record == nullptr) {
+            mistake(config_.file, sensor.record_at, "the object has no struct '" + ring.record + "'",
+                    suggestion(ring.record, names_of(object.structs),
+                               "expected the name of a struct in its BTF"));
+            return;
+        }
+        for (const LabelSource& label : ring.labels)
+            check_label(label, object, *record, "struct '" + ring.record + "'");
+        for (const FieldMetric& metric : ring.fields)
+            check_metric(metric, *record, "struct '" + ring.record + "'");
+    }
+
+    void check_entry(const std::string& file, Position at, const std::string& map, const std::string& key,
+                     const MapValue& value) {
+        const auto found = require_map(file, at, map, false);
+        if (!found) return;
+        if (!key.empty()) check_key(file, at, *found, key);
+        std::vector<std::byte> scratch(found->map->value.size);
+        for (const auto& [name, number] : value) {
+            const FieldLayout* field = found->map->value.field(name);
+            if (field == nullptr) {
+                const std::vector<std::string> known = field_names(found->map->value);
+                mistake(file, at,
+                        name.empty() ? "the value of map '" + map + "' is a struct"
+                                     : "the value of map '" + map + "' has no field '" + name + "'",
+                        suggestion(name, known, "its fields are: " + list_of(known)));
+            } else if (const auto written = write_number(*field, number, scratch); !written) {
+                mistake(file, at, "map '" + map + "': " + written.error().what);
+            }
+        }
+    }
+
+    void check_key(const std::string& file, Position at, const FoundMap& found, const std::string& key) {
+        const TypeLayout& type = found.map->key;
+        if (type.fields.size() != 1 || !type.fields.front().name.empty()) {
+            mistake(file, at, "the key of map '" + found.map->name + "' is a struct",
+                    "only plain keys can be set");
+            return;
+        }
+        std::int64_t number = 0;
+        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+        if (error == std::errc{} && end == key.data() + key.size()) {
+            if (found.map->is_array() && (number < 0 || number >= found.map->max_entries))
+                mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
+                        "expected 0 to " + std::to_string(found.map->max_entries - 1));
+            return;
+        }
+        if (const auto word = enumeration_of(found, key); !word)
+            mistake(file, at, "key of map '" + found.map->name + "': " + word.error().what);
+    }
+
+    static Result<void> enumeration_of(const FoundMap& found, const std::string& key) {
+        const FieldLayout& field = found.map->key.fields.front();
+        if (const EnumLayout* own = found.object->enumeration(field.enumeration)) {
+            if (own->value(key)) return {};
+            return failure("'" + key + "' is not in enum " + own->name + "; expected one of " +
+                           list_of(own->words()));
+        }
+        const auto any = found.object->enumeration_with(key);
+        return any ? Result<void>{} : std::unexpected(any.error());
+    }
+
+    void check_setting(const AdaptationRule& rule, const OverlaySetting& setting) {
+        const std::string& file = rule.name.file;
+        const std::vector<std::string> interfaces = names_of(config_.interfaces);
+        if (const auto name = literal(setting.interface);
+            name && std::ranges::find(interfaces, *name) == interfaces.end())
+            mistake(file, setting.interface_at, "interface '" + *name + "' is not managed here",
+                    suggestion(*name, interfaces, "declare it with [[interface]] in the config"));
+        const std::vector<std::string> programs = names_of(config_.programs);
+        if (setting.kind == OverlaySetting::Kind::program) {
+            const auto program = literal(setting.program);
+            if (program && *program != "none" && std::ranges::find(programs, *program) == programs.end())
+                mistake(file, setting.at, "no program is named '" + *program + "'",
+                        suggestion(*program, programs, "declare it with [[program]] in the config"));
+        }
+        if (setting.kind == OverlaySetting::Kind::entry)
+            check_entry(file, setting.at, setting.map, literal(setting.key).value_or(""), setting.value);
+    }
+
+    // A template's text, where it has no labels.
+    static std::optional<std::string> literal(const Template& text) {
+        const auto bound = bind(text, {});
+        return bound ? std::optional(*bound) : std::nullopt;
+    }
+
+    // A window that the store cannot hold is refused here: there is no silent truncation later.
+    void check_windows(const PolicySet& policies) {
+        const auto check = [&](const Condition& condition) {
+            for (const promql::SelectorNeed& need : promql::selectors(condition.expr)) {
+                const auto samples = static_cast<std::size_t>(need.history / config_.period);
+                if (samples <= config_.limits.store.samples_per_series_max) continue;
+                mistake(condition.source.file, condition.source.position(need.at.offset),
+                        "a window of " + to_text(need.history) + " has " + std::to_string(samples) +
+                            " samples at a period of " + to_text(config_.period),
+                        "expected at most " + std::to_string(config_.limits.store.samples_per_series_max) +
+                            ": shorten it, or raise limits.samples_per_series_max");
+            }
+        };
+        for (const Signal& signal : policies.signals) check(signal.rule.expr);
+        for (const Symptom& symptom : policies.symptoms) {
+            check(symptom.rule.raise);
+            if (symptom.rule.clear) check(*symptom.rule.clear);
+        }
+    }
+
+    const ControllerConfig& config_;
+    const ObjectLayouts& objects_;
+    Diagnostics& diagnostics_;
+};
+
+} // namespace
+
+ProvidedMetrics provided_metrics(const ControllerConfig& config) {
+    ProvidedMetrics names = fact_names();
+    for (const SensorSpec& sensor : config.sensors) {
+        if (const auto* map = std::get_if<MapSensorSpec>(&sensor.source)) {
+            for (const FieldMetric& metric : map->fields) names.insert(metric.metric);
+        } else if (const auto* ring = std::get_if<RingSensorSpec>(&sensor.source)) {
+            for (const FieldMetric& metric : ring->fields) names.insert(metric.metric);
+            if (!ring->count.empty()) names.insert(ring->count);
+        } else {
+            names.insert(link_metrics.begin(), link_metrics.end());
+        }
+    }
+    return names;
+}
+
+GenerationPtr make_generation(const ControllerConfig& config, std::vector<PolicyDocument> policies,
+                              const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics) {
+    auto generation = std::make_shared<Generation>();
+    generation->number = number;
+    generation->baseline = config.baseline();
+    const ProvidedMetrics provided = provided_metrics(config);
+    generation->policies = make_policy_set(std::move(policies), &provided, diagnostics);
+    generation->programs = names_of(config.programs);
+    generation->sensors = names_of(config.sensors);
+    generation->limits = config.limits;
+    Checker(config, objects, diagnostics).run(generation->policies);
+    if (has_errors(diagnostics)) return nullptr;
+    return generation;
+}
+
+void check_reloadable(const ControllerConfig& running, const ControllerConfig& next,
+                      Diagnostics& diagnostics) {
+    const auto differs = [&](Position at, std::string what) {
+        diagnostics.push_back({.file = next.file,
+                               .at = at,
+                               .what = std::move(what),
+                               .expected = "restart the controller for it"});
+    };
+    if (running.period != next.period) differs({}, "the period has changed");
+    if (running.object_folders != next.object_folders) differs({}, "controller.objects has changed");
+    if (names_of(running.interfaces) != names_of(next.interfaces))
+        differs({}, "the list of interfaces has changed");
+    if (running.programs != next.programs) differs({}, "the programs have changed");
+    if (running.sensors != next.sensors) differs({}, "the sensors have changed");
+}
+
+} // namespace homeostat

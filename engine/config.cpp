@@ -1,0 +1,281 @@
+#include "engine/config.hpp"
+
+#include "policies/interface_settings.hpp"
+#include "policies/toml_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+
+namespace homeostat {
+
+DesiredState ControllerConfig::baseline() const {
+    DesiredState state;
+    for (const InterfaceSpec& interface : interfaces) state[interface.name] = interface.baseline;
+    return state;
+}
+
+namespace {
+
+constexpr std::int64_t many = 1'000'000'000;
+
+bool is_metric_name(std::string_view name) {
+    const auto letter = [](char c) {
+        return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || c == ':';
+    };
+    return !name.empty() && letter(name.front()) && std::ranges::all_of(name, [&](char c) {
+        return letter(c) || std::isdigit(static_cast<unsigned char>(c)) != 0;
+    });
+}
+
+std::string metric_name(TomlTable& table, const SourceText& source) {
+    if (is_metric_name(source.text)) return source.text;
+    table.mistake(source.position(0), "'" + source.text + "' is no metric name",
+                  "expected letters, digits and '_', beginning with a letter");
+    return {};
+}
+
+void read_limit(TomlTable& table, std::string_view key, std::size_t& limit) {
+    limit = static_cast<std::size_t>(table.integer(key, 1, many).value_or(static_cast<std::int64_t>(limit)));
+}
+
+Limits read_limits(TomlTable& root) {
+    Limits limits;
+    auto table = root.table("limits");
+    if (!table) return limits;
+    read_limit(*table, "series_max", limits.store.series_max);
+    read_limit(*table, "samples_per_series_max", limits.store.samples_per_series_max);
+    read_limit(*table, "samples_per_evaluation_max", limits.samples_per_evaluation_max);
+    read_limit(*table, "inputs_queued_max", limits.inputs_queued_max);
+    read_limit(*table, "instances_per_symptom_max", limits.instances_per_symptom_max);
+    read_limit(*table, "instances_per_adaptation_max", limits.instances_per_adaptation_max);
+    read_limit(*table, "changes_per_minute_max", limits.changes_per_minute_max);
+    limits.lookback = table->duration("lookback").value_or(limits.lookback);
+    table->finish();
+    return limits;
+}
+
+void read_controller(TomlTable& root, ControllerConfig& config) {
+    auto table = root.table("controller");
+    if (!table) return;
+    config.period = table->duration("period").value_or(config.period);
+    if (config.period < Duration{1} || config.period > std::chrono::minutes{1})
+        table->mistake(table->at("period"), "a period of " + to_text(config.period), "expected 1ms to 1m");
+    for (SourceText& folder : table->texts("objects"))
+        config.object_folders.push_back(std::move(folder.text));
+    for (const SourceText& path : table->texts("policies"))
+        config.policies.push_back({path.text, path.position(0)});
+    table->finish();
+}
+
+void read_program(TomlTable& table, ControllerConfig& config) {
+    const auto name = table.require_text("name", "a name for the program");
+    const auto object = table.require_text("object", "the object's file name, such as \"xdp_guard.bpf.o\"");
+    const auto function = table.string("function");
+    table.finish();
+    if (!name || !object) return;
+    if (name->text == no_program || name->text.empty())
+        table.mistake(name->position(0), "a program cannot be named '" + name->text + "'",
+                      "choose another name");
+    if (object->text.find('/') != std::string::npos)
+        table.mistake(object->position(0), "'" + object->text + "' is a path",
+                      "expected a file name; its folder belongs into controller.objects");
+    config.programs.push_back({.name = name->text,
+                               .object = object->text,
+                               .function = function.value_or(""),
+                               .at = name->position(0),
+                               .object_at = object->position(0)});
+}
+
+void read_interface(TomlTable& table, ControllerConfig& config) {
+    const auto name = table.require_text("name", "the interface's name");
+    InterfaceSettings settings = read_interface_settings(table);
+    table.finish();
+    if (!name) return;
+    InterfaceSpec spec{.name = name->text,
+                       .baseline = {.program = {}, .ladder = std::move(settings.ladder), .entries = {}},
+                       .at = name->position(0),
+                       .program_at = settings.program ? settings.program->position(0) : name->position(0),
+                       .entries_at = {}};
+    // Nobody lands in generic mode without having asked for it.
+    if (spec.baseline.ladder.empty()) spec.baseline.ladder = {XdpMode::drv};
+    if (settings.program && settings.program->text != no_program)
+        spec.baseline.program = settings.program->text;
+    for (InterfaceSettings::Entry& entry : settings.entries) {
+        const MapEntry key{entry.map, entry.key.text};
+        spec.baseline.entries[key] = std::move(entry.value);
+        spec.entries_at.emplace_back(key, entry.at);
+    }
+    config.interfaces.push_back(std::move(spec));
+}
+
+// labels = { LABEL = "FIELD" } or { LABEL = { field = "FIELD", enum = "ENUM" } }
+std::vector<LabelSource> read_labels(TomlTable& sensor) {
+    std::vector<LabelSource> sources;
+    auto table = sensor.table("labels");
+    if (!table) return sources;
+    for (const std::string& label : table->keys()) {
+        LabelSource source{.field = {}, .label = label, .enumeration = {}, .at = table->at(label)};
+        if (table->is_table(label)) {
+            auto inner = table->table(label);
+            if (const auto field = inner->require_text("field", "a field's name")) source.field = field->text;
+            source.enumeration = inner->string("enum").value_or("");
+            inner->finish();
+        } else if (const auto field = table->string(label)) {
+            source.field = *field;
+        }
+        sources.push_back(std::move(source));
+    }
+    return sources;
+}
+
+// key = { as = "LABEL", enum = "ENUM" }, for a key that is no struct
+void read_plain_key(TomlTable& sensor, std::vector<LabelSource>& sources) {
+    auto table = sensor.table("key");
+    if (!table) return;
+    LabelSource source{.field = {}, .label = {}, .enumeration = {}, .at = table->at()};
+    if (const auto label = table->require_text("as", "the label that shows the key"))
+        source.label = label->text;
+    source.enumeration = table->string("enum").value_or("");
+    table->finish();
+    if (!source.label.empty()) sources.push_back(std::move(source));
+}
+
+void read_metric(TomlTable& table, const std::string& key, const std::string& field,
+                 std::vector<FieldMetric>& metrics) {
+    FieldMetric metric{.field = field, .metric = {}, .labels = {}, .at = table.at(key)};
+    if (table.is_table(key)) {
+        auto inner = table.table(key);
+        if (const auto name = inner->require_text("metric", "a metric name"))
+            metric.metric = metric_name(*inner, *name);
+        if (auto labels = inner->table("labels"))
+            for (const std::string& label : labels->keys())
+                if (auto value = labels->string(label)) metric.labels.push_back({label, std::move(*value)});
+        inner->finish();
+    } else if (const auto name = table.text(key)) {
+        metric.metric = metric_name(table, *name);
+    }
+    if (!metric.metric.empty()) metrics.push_back(std::move(metric));
+}
+
+// fields = { FIELD = "METRIC" } or { FIELD = { metric = "METRIC", labels = { … } } }; value = … for no struct
+std::vector<FieldMetric> read_fields(TomlTable& sensor) {
+    std::vector<FieldMetric> metrics;
+    if (sensor.has("value")) read_metric(sensor, "value", "", metrics);
+    auto table = sensor.table("fields");
+    if (!table) return metrics;
+    for (const std::string& field : table->keys()) read_metric(*table, field, field, metrics);
+    return metrics;
+}
+
+void read_map_sensor(TomlTable& table, SensorSpec& spec) {
+    MapSensorSpec map;
+    if (const auto name = table.require_text("map", "the map's name")) {
+        map.map = name->text;
+        spec.map_at = name->position(0);
+    }
+    map.key = read_labels(table);
+    read_plain_key(table, map.key);
+    map.fields = read_fields(table);
+    if (map.fields.empty() && !table.has("fields") && !table.has("value"))
+        table.mistake(table.at(), "the sensor records nothing",
+                      "expected fields = { FIELD = \"METRIC\" } or value = \"METRIC\"");
+    map.keep_cpus = table.choice("cpus", {"sum", "keep"}).value_or(0) == 1;
+    map.skip_zero = table.boolean("skip_zero").value_or(false);
+    if (spec.name.empty()) spec.name = "bpf-map:" + map.map;
+    spec.source = std::move(map);
+}
+
+void read_ring_sensor(TomlTable& table, SensorSpec& spec) {
+    RingSensorSpec ring;
+    if (const auto name = table.require_text("map", "the ring buffer's name")) {
+        ring.map = name->text;
+        spec.map_at = name->position(0);
+    }
+    if (const auto record = table.require_text("record", "the name of the record's struct")) {
+        ring.record = record->text;
+        spec.record_at = record->position(0);
+    }
+    ring.labels = read_labels(table);
+    ring.fields = read_fields(table);
+    if (const auto count = table.text("count")) ring.count = metric_name(table, *count);
+    if (ring.fields.empty() && !table.has("fields") && !table.has("count"))
+        table.mistake(table.at(), "the sensor records nothing",
+                      "expected fields = { FIELD = \"METRIC\" } or count = \"METRIC\"");
+    ring.valid = table.duration("valid");
+    ring.urgent = table.boolean("urgent").value_or(false);
+    if (spec.name.empty()) spec.name = "bpf-ringbuf:" + ring.map;
+    spec.source = std::move(ring);
+}
+
+void read_link_sensor(TomlTable&, SensorSpec& spec) {
+    if (spec.name.empty()) spec.name = "rtnetlink";
+    spec.source = LinkSensorSpec{};
+}
+
+void read_sensor(TomlTable& table, ControllerConfig& config) {
+    constexpr std::array readers{read_map_sensor, read_ring_sensor, read_link_sensor};
+    SensorSpec spec;
+    spec.at = table.at();
+    spec.name = table.string("name").value_or("");
+    read_limit(table, "series_max", spec.series_max);
+    const bool named = table.require_text("type", R"("bpf-map", "bpf-ringbuf" or "rtnetlink")").has_value();
+    const auto type = named ? table.choice("type", {"bpf-map", "bpf-ringbuf", "rtnetlink"}) : std::nullopt;
+    if (!type) return; // the other keys cannot be judged
+    readers[*type](table, spec);
+    table.finish();
+    config.sensors.push_back(std::move(spec));
+}
+
+template <class Spec>
+void refuse_twice(TomlTable& root, const std::vector<Spec>& specs, std::string_view what) {
+    std::set<std::string> seen;
+    for (const Spec& spec : specs)
+        if (!seen.insert(spec.name).second)
+            root.mistake(spec.at, std::string(what) + " '" + spec.name + "' stands twice",
+                         "give each its own name");
+}
+
+void check_programs_named(TomlTable& root, const ControllerConfig& config) {
+    std::vector<std::string> names;
+    for (const ProgramSpec& program : config.programs) names.push_back(program.name);
+    for (const InterfaceSpec& interface : config.interfaces) {
+        const auto& program = interface.baseline.program;
+        if (!program || std::ranges::find(names, *program) != names.end()) continue;
+        const std::string meant = nearest(*program, names);
+        root.mistake(interface.program_at, "no program is named '" + *program + "'",
+                     meant.empty() ? "declare it with [[program]]" : "did you mean '" + meant + "'?");
+    }
+}
+
+} // namespace
+
+std::optional<ControllerConfig> read_config(std::string_view text, const std::string& file,
+                                            Diagnostics& diagnostics) {
+    const std::size_t before = diagnostics.size();
+    const auto toml = TomlFile::parse(text, file, diagnostics);
+    if (!toml) return std::nullopt;
+    ControllerConfig config;
+    config.file = file;
+    TomlTable root = toml->root();
+    if (!root.has("version"))
+        root.mistake({1, 1}, "'version' is missing", "expected version = 1 at the top of the file");
+    root.integer("version", 1, 1);
+    read_controller(root, config);
+    config.limits = read_limits(root);
+    for (TomlTable& table : root.tables("program")) read_program(table, config);
+    for (TomlTable& table : root.tables("interface")) read_interface(table, config);
+    for (TomlTable& table : root.tables("sensor")) read_sensor(table, config);
+    root.finish();
+    if (config.interfaces.empty() && !root.has("interface"))
+        root.mistake({1, 1}, "no interface is named", "expected at least one [[interface]]");
+    refuse_twice(root, config.programs, "program");
+    refuse_twice(root, config.interfaces, "interface");
+    refuse_twice(root, config.sensors, "sensor");
+    check_programs_named(root, config);
+    if (diagnostics.size() > before) return std::nullopt;
+    return config;
+}
+
+} // namespace homeostat

@@ -1,0 +1,124 @@
+#include "engine/facts.hpp"
+
+#include <array>
+
+namespace homeostat {
+
+namespace {
+
+using Values = std::vector<LabelledValue>;
+
+Labels named(std::string_view name) { return Labels{{std::string(metric_name_label), std::string(name)}}; }
+double truth(bool b) { return b ? 1 : 0; }
+
+void link_present(const EngineState& state, Values& out) {
+    for (const auto& [name, actual] : state.knowledge.actual)
+        out.push_back({named("link_present").with("iface", name), truth(actual.present)});
+}
+
+void link_up(const EngineState& state, Values& out) {
+    for (const auto& [name, actual] : state.knowledge.actual)
+        out.push_back({named("link_up").with("iface", name), truth(actual.up)});
+}
+
+void xdp_mode(const EngineState& state, Values& out) {
+    for (const auto& [name, actual] : state.knowledge.actual)
+        for (const XdpMode mode : {XdpMode::skb, XdpMode::drv, XdpMode::hw})
+            out.push_back({named("xdp_mode").with("iface", name).with("mode", to_text(mode)),
+                           truth(actual.xdp && actual.xdp->mode == mode)});
+}
+
+void xdp_program(const EngineState& state, Values& out) {
+    for (const auto& [name, actual] : state.knowledge.actual)
+        for (const std::string& program : state.generation->programs)
+            out.push_back({named("xdp_program").with("iface", name).with("program", program),
+                           truth(actual.xdp && actual.xdp->program == program)});
+}
+
+void sensor_up(const EngineState& state, Values& out) {
+    for (std::size_t i = 0; i < state.generation->sensors.size(); ++i)
+        out.push_back({named("sensor_up").with("sensor", state.generation->sensors[i]),
+                       truth(i < state.sensors.size() && state.sensors[i].up)});
+}
+
+void symptom_raised(const EngineState& state, Values& out) {
+    for (const auto& [name, memory] : state.knowledge.symptoms)
+        for (const auto& [key, instance] : memory.instances)
+            out.push_back({instance.fact, truth(instance.positive())});
+}
+
+void adaptation_active(const EngineState& state, Values& out) {
+    for (const auto& [name, memory] : state.knowledge.adaptations)
+        for (const auto& [key, instance] : memory.instances)
+            out.push_back({instance.fact, truth(instance.active)});
+}
+
+void transactions(const EngineState& state, Values& out) {
+    for (const auto& [interface, target] : state.knowledge.targets)
+        for (const bool ok : {true, false})
+            out.push_back(
+                {named("transactions_total").with("iface", interface).with("outcome", ok ? "ok" : "failed"),
+                 static_cast<double>(ok ? target.succeeded_total : target.failed_total)});
+}
+
+void ticks(const EngineState& state, Values& out) {
+    out.push_back({named("homeostat_ticks_total"), static_cast<double>(state.ticks)});
+    out.push_back(
+        {named("homeostat_ticks_total").with("skipped", "true"), static_cast<double>(state.ticks_skipped)});
+}
+
+// What was refused or forgotten at a limit, by the limit.
+void losses(const EngineState& state, Values& out) {
+    const auto add = [&](std::string_view limit, std::uint64_t count) {
+        out.push_back({named("homeostat_limit_hits_total").with("limit", limit), static_cast<double>(count)});
+    };
+    const StoreLosses& store = state.knowledge.series.losses();
+    add("series_max", store.series_refused);
+    add("samples_per_series_max", store.samples_truncated);
+    add("one_sample_per_ms", store.samples_refused);
+    add("inputs_queued_max", state.inputs_dropped);
+    std::uint64_t sensor_series = 0;
+    for (const SensorSeries& sensor : state.sensors) sensor_series += sensor.refused;
+    add("sensor_series_max", sensor_series);
+    std::uint64_t instances = 0;
+    for (const auto& [name, memory] : state.knowledge.symptoms) instances += memory.instances_refused;
+    add("instances_per_symptom_max", instances);
+}
+
+struct Fact {
+    std::string_view name;
+    void (*values)(const EngineState&, Values&);
+};
+
+constexpr std::array<Fact, 10> facts{{{"link_present", link_present},
+                                      {"link_up", link_up},
+                                      {"xdp_mode", xdp_mode},
+                                      {"xdp_program", xdp_program},
+                                      {"sensor_up", sensor_up},
+                                      {"symptom_raised", symptom_raised},
+                                      {"adaptation_active", adaptation_active},
+                                      {"transactions_total", transactions},
+                                      {"homeostat_ticks_total", ticks},
+                                      {"homeostat_limit_hits_total", losses}}};
+
+} // namespace
+
+void record_facts(EngineState& state, Instant now, Decisions& decisions) {
+    Values values;
+    for (const Fact& fact : facts) {
+        values.clear();
+        fact.values(state, values);
+        const auto recorded = record(state.knowledge, std::string(fact.name), values, now);
+        if (!recorded && state.knowledge.recorded[std::string(fact.name)].error.empty())
+            decisions.messages.push_back("fact " + std::string(fact.name) + ": " + recorded.error().what);
+        state.knowledge.recorded[std::string(fact.name)].error = recorded ? "" : recorded.error().what;
+    }
+}
+
+ProvidedMetrics fact_names() {
+    ProvidedMetrics names;
+    for (const Fact& fact : facts) names.emplace(fact.name);
+    return names;
+}
+
+} // namespace homeostat

@@ -1,0 +1,104 @@
+#include "engine/monitor.hpp"
+
+#include <algorithm>
+
+namespace homeostat {
+
+namespace {
+
+// A sensor's numbers are dense and limited; one far beyond is a sensor's bug, not a reason to allocate.
+constexpr std::uint32_t local_max = 1U << 20U;
+
+constexpr Duration sweep_every = std::chrono::seconds{30};
+
+std::string sensor_name(const EngineState& state, SensorId id) {
+    const auto index = static_cast<std::size_t>(id);
+    return index < state.generation->sensors.size() ? state.generation->sensors[index]
+                                                    : "sensor " + std::to_string(index);
+}
+
+SensorSeries& sensor_of(EngineState& state, SensorId id) {
+    const auto index = static_cast<std::size_t>(id);
+    if (index >= state.sensors.size()) state.sensors.resize(index + 1);
+    return state.sensors[index];
+}
+
+// The series of a sensor's number; defined in the store when it is first written to.
+std::optional<SeriesId> series_of(EngineState& state, SensorSeries& sensor, std::uint32_t local) {
+    if (local >= sensor.locals.size()) return std::nullopt;
+    SensorSeries::Local& entry = sensor.locals[local];
+    if (!entry.id && !entry.labels.empty())
+        if (const auto id = state.knowledge.series.define(entry.labels)) entry.id = *id;
+    return entry.id;
+}
+
+void end_all(EngineState& state, SensorSeries& sensor, Instant now) {
+    for (const SensorSeries::Local& local : sensor.locals)
+        if (local.id) state.knowledge.series.append(*local.id, now, stale_marker);
+}
+
+void note_health(EngineState& state, SensorSeries& sensor, const SampleBatch& batch, Decisions& decisions) {
+    const std::string name = sensor_name(state, batch.sensor);
+    if (batch.error != sensor.error) {
+        decisions.messages.push_back("sensor " + name +
+                                     (batch.error.empty() ? " has recovered" : ": " + batch.error));
+        sensor.error = batch.error;
+    }
+    if (batch.refused > 0 && sensor.refused == 0)
+        decisions.messages.push_back("sensor " + name +
+                                     " has reached its limit of series: more are not recorded");
+    sensor.refused += batch.refused;
+}
+
+} // namespace
+
+void take_batch(EngineState& state, const SampleBatch& batch, Decisions& decisions) {
+    SensorSeries& sensor = sensor_of(state, batch.sensor);
+    note_health(state, sensor, batch, decisions);
+    const bool was_up = sensor.up;
+    sensor.up = batch.error.empty();
+    if (!sensor.up) {
+        if (was_up) end_all(state, sensor, batch.time);
+        return;
+    }
+    for (const SeriesDefinition& definition : batch.defined) {
+        if (definition.local >= local_max) continue;
+        if (definition.local >= sensor.locals.size()) sensor.locals.resize(definition.local + 1);
+        sensor.locals[definition.local] = {definition.labels, std::nullopt};
+    }
+    for (const LocalSample& sample : batch.samples)
+        if (const auto id = series_of(state, sensor, sample.local))
+            state.knowledge.series.append(*id, batch.time, sample.value);
+    for (const std::uint32_t local : batch.ended)
+        if (const auto id = series_of(state, sensor, local))
+            state.knowledge.series.append(*id, batch.time, stale_marker);
+}
+
+void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) {
+    ActualInterface& actual = state.knowledge.actual[link.interface];
+    if (actual.present != link.present)
+        decisions.messages.push_back("interface " + link.interface +
+                                     (link.present ? " is there" : " is gone"));
+    actual.present = link.present;
+    actual.up = link.up;
+    // What hung on an interface goes with it; the maps are ours and stay.
+    if (!link.present) actual.xdp.reset();
+}
+
+void sweep_series(EngineState& state, Instant now) {
+    if (!state.swept_at) state.swept_at = now;
+    if (now - *state.swept_at < sweep_every) return;
+    state.swept_at = now;
+    Duration horizon = state.generation->limits.lookback;
+    for (const promql::SelectorNeed& need : state.generation->policies.selectors)
+        horizon = std::max(horizon, need.history + state.generation->limits.lookback);
+    const std::vector<SeriesId> forgotten = state.knowledge.series.forget_older_than(now - horizon);
+    if (forgotten.empty()) return;
+    const auto is_gone = [&](SeriesId id) { return std::ranges::find(forgotten, id) != forgotten.end(); };
+    for (SensorSeries& sensor : state.sensors)
+        for (SensorSeries::Local& local : sensor.locals)
+            if (local.id && is_gone(*local.id)) local.id.reset();
+    for (auto& [family, recorded] : state.knowledge.recorded) std::erase_if(recorded.current, is_gone);
+}
+
+} // namespace homeostat

@@ -1,0 +1,231 @@
+#include "engine/runner.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+#include <unistd.h>
+#include <utility>
+
+namespace homeostat {
+
+namespace asio = boost::asio;
+
+// Everything here runs on the thread of run(), but for apply() on the worker.
+struct Runner::Loop {
+    Loop(GenerationPtr first, RunnerPorts the_ports, RunnerOptions the_options)
+        : ports(std::move(the_ports)), options(the_options), state(std::move(first)) {}
+
+    RunnerPorts ports;
+    RunnerOptions options;
+    EngineState state;
+    asio::io_context context{1};
+    asio::steady_timer timer{context};
+    asio::signal_set signals{context};
+    std::vector<std::unique_ptr<asio::posix::stream_descriptor>> descriptors;
+    asio::thread_pool worker{1};
+
+    Inputs queue;
+    std::size_t queued = 0;
+    bool urgent_posted = false;
+    bool stopping = false;
+    std::size_t in_flight = 0;
+    std::optional<Instant> last_tick;
+
+    void run();
+    void begin_stop();
+    void ask_reload();
+
+  private:
+    void wait_period();
+    void on_period();
+    void wait_signal();
+    void wait_readable(std::size_t sensor);
+    void collect(Sensor& sensor, Readings& into);
+    void enqueue(Readings readings);
+    void post_urgent();
+    void run_tick(bool periodic);
+    void execute(const PlannedTransaction& planned);
+    void finish(Outcome outcome);
+    bool make_room(std::size_t count);
+};
+
+void Runner::Loop::run() {
+    queue.observed = ports.datapath->read_back();
+    for (std::size_t i = 0; i < ports.sensors.size(); ++i) {
+        const int descriptor = ports.sensors[i]->descriptor();
+        // Asio closes what it is given, and the sensor keeps its own.
+        descriptors.push_back(
+            descriptor < 0 ? nullptr
+                           : std::make_unique<asio::posix::stream_descriptor>(context, ::dup(descriptor)));
+        if (descriptors[i]) wait_readable(i);
+    }
+    if (options.handle_signals) {
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals.add(signal);
+        wait_signal();
+    }
+    timer.expires_after(std::chrono::seconds{0});
+    wait_period();
+    context.run();
+    worker.join();
+}
+
+void Runner::Loop::wait_signal() {
+    signals.async_wait([this](const boost::system::error_code& error, int signal) {
+        if (error) return;
+        if (signal == SIGHUP) {
+            ask_reload();
+            wait_signal();
+        } else {
+            begin_stop();
+        }
+    });
+}
+
+void Runner::Loop::wait_period() {
+    timer.async_wait([this](const boost::system::error_code& error) {
+        if (!error && !stopping) on_period();
+    });
+}
+
+// Ticks keep to a grid of the period; a tick that comes too late for the next ones skips them and says so.
+void Runner::Loop::on_period() {
+    for (Sensor* sensor : ports.sensors) {
+        Readings readings;
+        collect(*sensor, readings);
+        enqueue(std::move(readings));
+    }
+    run_tick(true);
+    auto next = timer.expiry() + options.period;
+    const auto now = asio::steady_timer::clock_type::now();
+    if (next < now) {
+        const auto missed = (now - next) / options.period + 1;
+        queue.ticks_skipped += static_cast<std::uint64_t>(missed);
+        next += missed * options.period;
+    }
+    timer.expires_at(next);
+    wait_period();
+}
+
+void Runner::Loop::wait_readable(std::size_t index) {
+    descriptors[index]->async_wait(
+        asio::posix::stream_descriptor::wait_read, [this, index](const boost::system::error_code& error) {
+            if (error || stopping) return;
+            Sensor& sensor = *ports.sensors[index];
+            Readings readings;
+            collect(sensor, readings);
+            const bool worth_a_tick =
+                sensor.urgent() && (!readings.batches.empty() || !readings.links.empty());
+            enqueue(std::move(readings));
+            if (worth_a_tick) post_urgent();
+            wait_readable(index);
+        });
+}
+
+void Runner::Loop::collect(Sensor& sensor, Readings& into) { sensor.collect(ports.clock(), into); }
+
+bool Runner::Loop::make_room(std::size_t count) {
+    if (queued + count <= state.generation->limits.inputs_queued_max) {
+        queued += count;
+        return true;
+    }
+    queue.inputs_dropped += count;
+    return false;
+}
+
+void Runner::Loop::enqueue(Readings readings) {
+    const std::size_t count = readings.batches.size() + readings.links.size();
+    if (count == 0 || !make_room(count)) return;
+    std::ranges::move(readings.batches, std::back_inserter(queue.readings.batches));
+    std::ranges::move(readings.links, std::back_inserter(queue.readings.links));
+}
+
+// Urgent ticks coalesce: whatever is readable by now comes into the same one.
+void Runner::Loop::post_urgent() {
+    if (std::exchange(urgent_posted, true)) return;
+    asio::post(context, [this] {
+        urgent_posted = false;
+        if (!stopping) run_tick(false);
+    });
+}
+
+void Runner::Loop::run_tick(bool periodic) {
+    Inputs inputs = std::exchange(queue, Inputs{});
+    queued = 0;
+    inputs.periodic = periodic;
+    inputs.now = ports.clock();
+    if (last_tick) inputs.now = std::max(inputs.now, *last_tick + Duration{1});
+    last_tick = inputs.now;
+    // Nothing is read later than the tick that sees it.
+    for (SampleBatch& batch : inputs.readings.batches) batch.time = std::min(batch.time, inputs.now);
+    const Decisions decisions = tick(state, inputs);
+    for (const PlannedTransaction& planned : decisions.transactions) execute(planned);
+    ports.decided(decisions, state);
+}
+
+void Runner::Loop::execute(const PlannedTransaction& planned) {
+    ++in_flight;
+    // The guard keeps run() from returning while the kernel is still at work.
+    asio::post(worker, [this, transaction = planned.transaction, guard = asio::make_work_guard(context)] {
+        Outcome outcome = ports.datapath->apply(transaction);
+        asio::post(context, [this, done = std::move(outcome)]() mutable { finish(std::move(done)); });
+    });
+}
+
+// An outcome is never dropped, whatever the queue holds: the engine waits for it.
+void Runner::Loop::finish(Outcome outcome) {
+    --in_flight;
+    queue.outcomes.push_back(std::move(outcome));
+    if (stopping)
+        begin_stop();
+    else
+        post_urgent();
+}
+
+void Runner::Loop::begin_stop() {
+    stopping = true;
+    timer.cancel();
+    signals.cancel();
+    for (auto& descriptor : descriptors)
+        if (descriptor) descriptor->cancel();
+    // The last outcomes still find their way into the decisions.
+    if (in_flight == 0 && !queue.outcomes.empty()) {
+        Decisions last;
+        last.now = ports.clock();
+        last.generation = state.generation->number;
+        last.outcomes = std::exchange(queue.outcomes, {});
+        ports.decided(last, state);
+    }
+}
+
+void Runner::Loop::ask_reload() {
+    if (!ports.reload) return;
+    if (GenerationPtr next = ports.reload()) {
+        queue.reload = std::move(next);
+        post_urgent();
+    }
+}
+
+Runner::Runner(GenerationPtr first, RunnerPorts ports, RunnerOptions options)
+    : loop_(std::make_unique<Loop>(std::move(first), std::move(ports), options)) {}
+
+Runner::~Runner() = default;
+
+void Runner::run() { loop_->run(); }
+
+void Runner::stop() {
+    asio::post(loop_->context, [loop = loop_.get()] { loop->begin_stop(); });
+}
+
+void Runner::reload() {
+    asio::post(loop_->context, [loop = loop_.get()] { loop->ask_reload(); });
+}
+
+} // namespace homeostat

@@ -1,0 +1,56 @@
+// One turn of the loop: Monitor, Analyze, Plan, at one logical time. A pure function of the state and the
+// inputs: no clock, no file, no kernel, no logging. The same inputs give the same decisions, bit for bit.
+#pragma once
+
+#include "engine/generation.hpp"
+#include "engine/ports.hpp"
+#include "knowledge/knowledge.hpp"
+#include "knowledge/receipt.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homeostat {
+
+// All that a tick is told.
+struct Inputs {
+    Instant now;
+    bool periodic = true; // facts and sensors' absences are recorded at periodic ticks only
+    Readings readings;
+    std::vector<Outcome> outcomes;
+    ActualState observed;             // read back without a transaction, at the start
+    GenerationPtr reload;             // null: go on with the one that is there
+    std::uint64_t ticks_skipped = 0;  // periods that passed without a tick, since the last tick
+    std::uint64_t inputs_dropped = 0; // at the limit of the queue, since the last tick
+};
+
+// A sensor's own numbers for its series, and what they are in the store.
+struct SensorSeries {
+    struct Local {
+        Labels labels;
+        std::optional<SeriesId> id; // none: not in the store (yet, or any more)
+    };
+    std::vector<Local> locals;
+    bool up = true;
+    std::string error;
+    std::uint64_t refused = 0; // series beyond the sensor's limit
+};
+
+struct EngineState {
+    explicit EngineState(GenerationPtr first);
+
+    Knowledge knowledge;
+    GenerationPtr generation;
+    std::vector<SensorSeries> sensors; // by SensorId
+    std::uint64_t ticks = 0;
+    std::uint64_t ticks_skipped = 0;
+    std::uint64_t inputs_dropped = 0;
+    bool adopted = false;            // the generation is taken over
+    std::optional<Instant> swept_at; // when series were last forgotten
+};
+
+Decisions tick(EngineState& state, const Inputs& inputs);
+
+} // namespace homeostat

@@ -1,0 +1,64 @@
+#include "knowledge/datapath.hpp"
+
+#include <array>
+#include <utility>
+
+namespace homeostat {
+
+namespace {
+
+constexpr std::array<std::pair<XdpMode, std::string_view>, 3> mode_names{
+    {{XdpMode::skb, "skb"}, {XdpMode::drv, "drv"}, {XdpMode::hw, "hw"}}};
+
+std::string ladder_text(const std::vector<XdpMode>& ladder) {
+    std::string text;
+    for (const XdpMode mode : ladder) text += (text.empty() ? "" : ", else ") + std::string(to_text(mode));
+    return text;
+}
+
+std::string entry_text(const MapEntry& entry) { return entry.map + "[" + entry.key + "]"; }
+
+std::string value_text(const MapValue& value) {
+    std::string text;
+    for (const auto& [field, number] : value) {
+        if (!text.empty()) text += ", ";
+        if (!field.empty()) text += field + " = ";
+        text += std::to_string(number);
+    }
+    return value.size() == 1 && value.begin()->first.empty() ? text : "{" + text + "}";
+}
+
+template <class... F> struct Overloaded : F... {
+    using F::operator()...;
+};
+
+} // namespace
+
+std::string_view to_text(XdpMode mode) {
+    for (const auto& [known, name] : mode_names)
+        if (known == mode) return name;
+    return "?";
+}
+
+std::optional<XdpMode> parse_xdp_mode(std::string_view text) {
+    for (const auto& [mode, name] : mode_names)
+        if (name == text) return mode;
+    return std::nullopt;
+}
+
+std::string to_text(const Step& step) {
+    return std::visit(
+        Overloaded{
+            [](const SetMapEntry& s) { return "set " + entry_text(s.entry) + " to " + value_text(s.value); },
+            [](const ClearMapEntry& s) { return "clear " + entry_text(s.entry); },
+            [](const AttachXdp& s) { return "attach " + s.program + " (" + ladder_text(s.ladder) + ")"; },
+            [](const ReplaceXdp& s) { return "replace by " + s.program; },
+            [](const SwitchXdpMode& s) {
+                return "switch to " + s.program + " (" + ladder_text(s.ladder) + ")";
+            },
+            [](const DetachXdp&) { return std::string("detach"); },
+        },
+        step);
+}
+
+} // namespace homeostat

@@ -1,0 +1,125 @@
+// The state of the datapath, actual and desired, and the typed steps from one to the other. All of
+// these are values: the kernel is known only through them.
+#pragma once
+
+#include "knowledge/time.hpp"
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace homeostat {
+
+enum class XdpMode { skb, drv, hw }; // generic, native, offloaded
+
+std::string_view to_text(XdpMode mode);
+std::optional<XdpMode> parse_xdp_mode(std::string_view text);
+
+// An entry of a map of an interface's programs. The key is text, as a person writes it ("udp", "17").
+struct MapEntry {
+    std::string map;
+    std::string key;
+
+    auto operator<=>(const MapEntry&) const = default;
+};
+
+// Values by BTF field name; a map whose value is no struct has one field named "".
+using MapValue = std::map<std::string, std::int64_t>;
+
+// What should be. A ladder lists the modes to try, the best first; its length is 1 where only one will do.
+struct DesiredInterface {
+    std::optional<std::string> program; // none: nothing attached
+    std::vector<XdpMode> ladder;
+    std::map<MapEntry, MapValue> entries;
+
+    bool operator==(const DesiredInterface&) const = default;
+};
+
+using DesiredState = std::map<std::string, DesiredInterface>; // by interface name
+
+struct AttachedXdp {
+    std::string program; // the name that the controller's config gives it
+    XdpMode mode = XdpMode::skb;
+    std::uint32_t program_id = 0; // the kernel's
+
+    bool operator==(const AttachedXdp&) const = default;
+};
+
+// What is, as it was read back from the kernel. `entries` holds only the keys that we own.
+struct ActualInterface {
+    bool present = false; // the interface exists
+    bool up = false;
+    std::optional<AttachedXdp> xdp;
+    std::map<MapEntry, MapValue> entries;
+
+    bool operator==(const ActualInterface&) const = default;
+};
+
+using ActualState = std::map<std::string, ActualInterface>;
+
+// ---- steps
+
+struct SetMapEntry {
+    MapEntry entry;
+    MapValue value;
+    bool operator==(const SetMapEntry&) const = default;
+};
+// Deletes the entry; in an array, zeroes it.
+struct ClearMapEntry {
+    MapEntry entry;
+    bool operator==(const ClearMapEntry&) const = default;
+};
+struct AttachXdp {
+    std::string program;
+    std::vector<XdpMode> ladder;
+    bool operator==(const AttachXdp&) const = default;
+};
+// Atomic, in the mode that is there: no packet passes without a program.
+struct ReplaceXdp {
+    std::string program;
+    bool operator==(const ReplaceXdp&) const = default;
+};
+// Detach, then attach: Linux has a gap here. On failure the old program is attached again.
+struct SwitchXdpMode {
+    std::string program;
+    std::vector<XdpMode> ladder;
+    bool operator==(const SwitchXdpMode&) const = default;
+};
+struct DetachXdp {
+    bool operator==(const DetachXdp&) const = default;
+};
+
+using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, DetachXdp>;
+
+std::string to_text(const Step& step);
+
+enum class TransactionId : std::uint64_t {};
+
+// All steps of one interface, in order; they succeed together or leave it as it was.
+struct Transaction {
+    TransactionId id{};
+    std::string interface;
+    std::vector<Step> steps;
+
+    bool operator==(const Transaction&) const = default;
+};
+
+struct Outcome {
+    TransactionId id{};
+    std::string interface;
+    bool ok = false;
+    std::string error;                  // why it failed; what each rung of a ladder said
+    std::vector<std::string> notes;     // what a user should know of a success, such as a fall down a ladder
+    ActualInterface actual;             // read back afterwards, also on failure
+    std::int64_t took_ns = 0;           // from the first step to the read-back
+    std::int64_t done_monotonic_ns = 0; // CLOCK_MONOTONIC at the end, the clock of bpf_ktime_get_ns
+
+    bool operator==(const Outcome&) const = default;
+};
+
+} // namespace homeostat

@@ -1,0 +1,204 @@
+#include "knowledge/layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cctype>
+#include <cstring>
+#include <limits>
+
+namespace homeostat {
+
+namespace {
+
+// The length of what all names have in common, up to and with the last underscore.
+std::size_t common_prefix(const std::vector<std::pair<std::string, std::int64_t>>& enumerators) {
+    if (enumerators.size() < 2) return 0;
+    std::string_view prefix = enumerators.front().first;
+    for (const auto& [name, value] : enumerators) {
+        const auto [in_prefix, in_name] = std::ranges::mismatch(prefix, name);
+        prefix = prefix.substr(0, static_cast<std::size_t>(in_prefix - prefix.begin()));
+    }
+    const std::size_t underscore = prefix.rfind('_');
+    return underscore == std::string_view::npos ? 0 : underscore + 1;
+}
+
+std::string word_of(const std::string& name, std::size_t prefix) {
+    std::string word = name.substr(prefix);
+    std::ranges::transform(word, word.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return word;
+}
+
+template <class Named> const Named* find_named(const std::vector<Named>& all, std::string_view name) {
+    const auto found = std::ranges::find(all, name, &Named::name);
+    return found == all.end() ? nullptr : &*found;
+}
+
+bool is_signed(const FieldLayout& field) {
+    return field.kind == FieldLayout::Kind::signed_integer || field.kind == FieldLayout::Kind::enumeration;
+}
+
+template <class Int> Int read_as(std::span<const std::byte> bytes) {
+    Int value{};
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+}
+
+} // namespace
+
+std::optional<std::string> EnumLayout::word(std::int64_t value) const {
+    const auto found = std::ranges::find(enumerators, value, &std::pair<std::string, std::int64_t>::second);
+    if (found == enumerators.end()) return std::nullopt;
+    return word_of(found->first, common_prefix(enumerators));
+}
+
+std::optional<std::int64_t> EnumLayout::value(std::string_view wanted) const {
+    const std::size_t prefix = common_prefix(enumerators);
+    for (const auto& [enumerator, number] : enumerators)
+        if (enumerator == wanted || word_of(enumerator, prefix) == wanted) return number;
+    return std::nullopt;
+}
+
+std::vector<std::string> EnumLayout::words() const {
+    const std::size_t prefix = common_prefix(enumerators);
+    std::vector<std::string> words;
+    for (const auto& [enumerator, value] : enumerators) words.push_back(word_of(enumerator, prefix));
+    return words;
+}
+
+const FieldLayout* TypeLayout::field(std::string_view wanted) const { return find_named(fields, wanted); }
+const MapLayout* ObjectLayout::map(std::string_view name) const { return find_named(maps, name); }
+const TypeLayout* ObjectLayout::record(std::string_view name) const { return find_named(structs, name); }
+const EnumLayout* ObjectLayout::enumeration(std::string_view name) const { return find_named(enums, name); }
+
+Result<const EnumLayout*> ObjectLayout::enumeration_with(std::string_view word) const {
+    const EnumLayout* only = nullptr;
+    for (const EnumLayout& candidate : enums) {
+        if (!candidate.value(word)) continue;
+        if (only != nullptr)
+            return failure("'" + std::string(word) + "' is in two enums, " + only->name + " and " +
+                           candidate.name + "; write the full name or the number");
+        only = &candidate;
+    }
+    if (only == nullptr)
+        return failure("'" + std::string(word) + "' is no number and in no enum of the object");
+    return only;
+}
+
+std::uint64_t read_unsigned(const FieldLayout& field, std::span<const std::byte> bytes) {
+    assert(field.offset + field.size <= bytes.size());
+    const auto at = bytes.subspan(field.offset, field.size);
+    switch (field.size) {
+    case 1:
+        return read_as<std::uint8_t>(at);
+    case 2:
+        return read_as<std::uint16_t>(at);
+    case 4:
+        return read_as<std::uint32_t>(at);
+    case 8:
+        return read_as<std::uint64_t>(at);
+    default:
+        return 0;
+    }
+}
+
+std::int64_t read_signed(const FieldLayout& field, std::span<const std::byte> bytes) {
+    assert(field.offset + field.size <= bytes.size());
+    const auto at = bytes.subspan(field.offset, field.size);
+    switch (field.size) {
+    case 1:
+        return read_as<std::int8_t>(at);
+    case 2:
+        return read_as<std::int16_t>(at);
+    case 4:
+        return read_as<std::int32_t>(at);
+    case 8:
+        return read_as<std::int64_t>(at);
+    default:
+        return 0;
+    }
+}
+
+double read_number(const FieldLayout& field, std::span<const std::byte> bytes) {
+    return is_signed(field) ? static_cast<double>(read_signed(field, bytes))
+                            : static_cast<double>(read_unsigned(field, bytes));
+}
+
+namespace {
+
+std::string hex(std::span<const std::byte> bytes) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (const std::byte b : bytes) {
+        text += digits[std::to_integer<std::size_t>(b) >> 4U];
+        text += digits[std::to_integer<std::size_t>(b) & 0xfU];
+    }
+    return text;
+}
+
+} // namespace
+
+std::string read_text(const FieldLayout& field, const ObjectLayout& object,
+                      std::span<const std::byte> bytes) {
+    using Kind = FieldLayout::Kind;
+    switch (field.kind) {
+    case Kind::bytes:
+        return hex(bytes.subspan(field.offset, field.size));
+    case Kind::boolean:
+        return read_unsigned(field, bytes) != 0 ? "true" : "false";
+    case Kind::signed_integer:
+        return std::to_string(read_signed(field, bytes));
+    case Kind::unsigned_integer:
+        // A plain integer may be declared to be shown by an enum's words.
+        if (field.enumeration.empty()) return std::to_string(read_unsigned(field, bytes));
+        [[fallthrough]];
+    case Kind::enumeration: {
+        const auto value = is_signed(field) ? read_signed(field, bytes)
+                                            : static_cast<std::int64_t>(read_unsigned(field, bytes));
+        const EnumLayout* enumeration = object.enumeration(field.enumeration);
+        const auto word = enumeration != nullptr ? enumeration->word(value) : std::nullopt;
+        return word ? *word : std::to_string(value);
+    }
+    }
+    return {};
+}
+
+Result<void> write_number(const FieldLayout& field, std::int64_t value, std::span<std::byte> bytes) {
+    const auto refuse = [&](const std::string& why) {
+        return failure("field '" + field.name + "': " + std::to_string(value) + " " + why);
+    };
+    if (field.kind == FieldLayout::Kind::bytes) return refuse("cannot be written to an array of bytes");
+    if (field.size > 8 || bytes.size() < field.offset + field.size) return refuse("is outside of the type");
+    if (value < 0 && !is_signed(field)) return refuse("is negative, and the field is unsigned");
+    if (field.size < 8) {
+        // An enumeration may be of either sign.
+        const std::int64_t range = std::int64_t{1} << (8 * field.size);
+        const std::int64_t end = field.kind == FieldLayout::Kind::signed_integer ? range / 2 : range;
+        const bool fits = value < end && value >= (is_signed(field) ? -range / 2 : 0);
+        if (!fits) return refuse("does not fit " + std::to_string(field.size) + " bytes");
+    }
+    if (field.kind == FieldLayout::Kind::boolean && value > 1)
+        return refuse("is no truth value; expected 0 or 1");
+    // Little- and big-endian alike: shift into an integer of the field's own size.
+    const auto put = [&](auto typed) { std::memcpy(bytes.data() + field.offset, &typed, sizeof typed); };
+    switch (field.size) {
+    case 1:
+        put(static_cast<std::uint8_t>(value));
+        break;
+    case 2:
+        put(static_cast<std::uint16_t>(value));
+        break;
+    case 4:
+        put(static_cast<std::uint32_t>(value));
+        break;
+    case 8:
+        put(value);
+        break;
+    default:
+        return refuse("cannot be written to " + std::to_string(field.size) + " bytes");
+    }
+    return {};
+}
+
+} // namespace homeostat

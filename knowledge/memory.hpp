@@ -1,0 +1,64 @@
+// What the controller remembers of its own doing: the life of each symptom instance, of each adaptation
+// instance, and of each target of changes. Values only; the rules that change them live in policies/.
+#pragma once
+
+#include "knowledge/datapath.hpp"
+#include "knowledge/labels.hpp"
+#include "knowledge/receipt.hpp"
+#include "knowledge/time.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homeostat {
+
+struct SymptomInstance {
+    SymptomState state = SymptomState::inactive;
+    Instant since;                        // when it entered the state
+    double value = 0;                     // what raise yielded when it last was true
+    std::optional<Instant> missing_since; // raise has had no data since then
+    std::vector<SeenValue> seen;          // what the condition saw when the state last changed
+    Labels fact;                          // its series: symptom_raised{symptom="…", <key>}
+
+    bool positive() const { return state == SymptomState::raised || state == SymptomState::clearing; }
+};
+
+struct SymptomMemory {
+    std::map<Labels, SymptomInstance> instances; // by key: the labels of raise's result without the name
+    Instant covered_from;                        // windows of `clear` count as covered from here on
+    std::string raise;                           // the text of the condition, to notice a change at reload
+    std::string error;                           // why the last evaluation failed; empty where it did not
+    bool at_limit = false;                       // new instances were refused in the last tick
+    std::uint64_t instances_refused = 0;
+};
+
+struct AdaptationInstance {
+    bool active = false; // its overlay is laid (or would be, in shadow)
+    Instant applied_at;
+    std::optional<Instant> removed_at;
+    std::vector<GateVerdict> gates;  // as of the last receipt
+    std::vector<LostAttribute> lost; // as of the last receipt
+    Labels fact;                     // its series: adaptation_active{adaptation="…", <key>}
+};
+
+struct AdaptationMemory {
+    std::map<Labels, AdaptationInstance> instances;
+    std::deque<Instant> applied; // inside the budget's window, oldest first
+    bool at_limit = false;       // new instances were refused in the last tick
+};
+
+// An interface that changes are made to. One transaction at a time; failures are retried with back-off.
+struct TargetMemory {
+    std::optional<TransactionId> in_flight;
+    std::vector<Step> last_steps;
+    unsigned failures = 0; // in a row, of the same steps
+    Instant retry_at;
+    std::uint64_t succeeded_total = 0;
+    std::uint64_t failed_total = 0;
+};
+
+} // namespace homeostat

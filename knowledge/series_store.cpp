@@ -1,0 +1,128 @@
+#include "knowledge/series_store.hpp"
+
+#include <algorithm>
+
+namespace homeostat {
+
+SeriesStore::SeriesStore(StoreLimits limits)
+    : limits_(limits), retention_([](const Labels&) { return Duration{0}; }) {}
+
+Result<SeriesId> SeriesStore::define(const Labels& labels) {
+    if (const auto found = index_.find(labels); found != index_.end()) return found->second;
+    if (index_.size() >= limits_.series_max) {
+        ++losses_.series_refused;
+        return failure("the store holds " + std::to_string(limits_.series_max) +
+                       " series, its limit: refused " + to_text(labels));
+    }
+    SeriesId id{};
+    if (free_.empty()) {
+        id = static_cast<SeriesId>(series_.size());
+        series_.emplace_back();
+    } else {
+        id = free_.back();
+        free_.pop_back();
+    }
+    at(id) = Series{.labels = labels,
+                    .labels_without_name = labels.without_metric_name(),
+                    .retention = retention_(labels),
+                    .points = {},
+                    .live = true};
+    index_.emplace(labels, id);
+    auto& same_name = by_name_[std::string(labels.metric_name())];
+    const auto place =
+        std::ranges::lower_bound(same_name, labels, {}, [this](SeriesId other) { return at(other).labels; });
+    same_name.insert(place, id);
+    ++index_version_;
+    return id;
+}
+
+bool SeriesStore::append(SeriesId id, Instant time, double value) {
+    Series& series = at(id);
+    if (series.points.size() > series.head && time <= series.points.back().time) {
+        ++losses_.samples_refused;
+        return false;
+    }
+    series.points.push_back({time, value});
+    trim(series, time);
+    return true;
+}
+
+void SeriesStore::trim(Series& series, Instant newest) {
+    // A sample may go when its successor is already at or before the edge of the retention.
+    const Instant edge = newest - series.retention;
+    const std::size_t size = series.points.size();
+    while (series.head + 1 < size && series.points[series.head + 1].time <= edge) ++series.head;
+    if (size - series.head > limits_.samples_per_series_max) {
+        ++series.head;
+        ++losses_.samples_truncated;
+    }
+    if (series.head >= 16 && series.head * 2 >= size) {
+        series.points.erase(series.points.begin(),
+                            series.points.begin() + static_cast<std::ptrdiff_t>(series.head));
+        series.head = 0;
+    }
+}
+
+void SeriesStore::set_retention(Retention retention) {
+    retention_ = std::move(retention);
+    for (Series& series : series_) {
+        if (!series.live) continue;
+        series.retention = retention_(series.labels);
+        if (series.points.size() > series.head) trim(series, series.points.back().time);
+    }
+}
+
+std::vector<SeriesId> SeriesStore::forget_older_than(Instant horizon) {
+    std::vector<SeriesId> forgotten;
+    for (std::size_t i = 0; i < series_.size(); ++i) {
+        Series& series = series_[i];
+        if (!series.live || series.points.empty() || series.points.back().time >= horizon) continue;
+        const auto id = static_cast<SeriesId>(i);
+        index_.erase(series.labels);
+        const auto same_name = by_name_.find(series.labels.metric_name());
+        std::erase(same_name->second, id);
+        if (same_name->second.empty()) by_name_.erase(same_name);
+        series = Series{};
+        free_.push_back(id);
+        forgotten.push_back(id);
+        ++index_version_;
+    }
+    return forgotten;
+}
+
+std::span<const SeriesId> SeriesStore::named(std::string_view metric_name) const {
+    const auto found = by_name_.find(metric_name);
+    return found == by_name_.end() ? std::span<const SeriesId>() : std::span<const SeriesId>(found->second);
+}
+
+std::vector<SeriesId> SeriesStore::all() const {
+    std::vector<SeriesId> ids;
+    ids.reserve(index_.size());
+    for (const auto& [name, same_name] : by_name_) ids.insert(ids.end(), same_name.begin(), same_name.end());
+    std::ranges::sort(ids, {}, [this](SeriesId id) { return at(id).labels; });
+    return ids;
+}
+
+std::optional<Point> SeriesStore::newest(SeriesId id, Instant at_time, Duration lookback) const {
+    const Series& series = at(id);
+    // Nearly always asked for "now": look from the back.
+    for (std::size_t i = series.points.size(); i > series.head; --i) {
+        const Point& point = series.points[i - 1];
+        if (point.time > at_time) continue;
+        if (point.time <= at_time - lookback || is_stale(point.value)) return std::nullopt;
+        return point;
+    }
+    return std::nullopt;
+}
+
+std::span<const Point> SeriesStore::window(SeriesId id, Instant after, Instant until) const {
+    const Series& series = at(id);
+    const auto begin = series.points.begin() + static_cast<std::ptrdiff_t>(series.head);
+    const auto first = std::upper_bound(begin, series.points.end(), after,
+                                        [](Instant t, const Point& p) { return t < p.time; });
+    auto last = series.points.end();
+    while (last != first && std::prev(last)->time > until) --last;
+    return {first, last};
+}
+
+} // namespace homeostat

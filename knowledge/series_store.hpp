@@ -1,0 +1,111 @@
+// The time series that are known: a bounded store in memory. A series keeps its newest sample and
+// whatever its retention asks for, no more. Not thread-safe: it belongs to the loop.
+#pragma once
+
+#include "knowledge/error.hpp"
+#include "knowledge/labels.hpp"
+#include "knowledge/time.hpp"
+
+#include <bit>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace homeostat {
+
+// Prometheus's stale marker: a NaN of this one bit pattern says "the series ended here".
+inline constexpr double stale_marker = std::bit_cast<double>(std::uint64_t{0x7ff0000000000002});
+inline bool is_stale(double v) { return std::bit_cast<std::uint64_t>(v) == 0x7ff0000000000002; }
+
+enum class SeriesId : std::uint32_t {};
+
+struct Point {
+    Instant time;
+    double value;
+
+    bool operator==(const Point&) const = default;
+};
+
+struct StoreLimits {
+    std::size_t series_max = 100'000;
+    std::size_t samples_per_series_max = 65'536; // 1 MiB of points
+};
+
+// What the store refused or forgot; each a counter that the loop exports.
+struct StoreLosses {
+    std::uint64_t series_refused = 0;    // series_max was reached
+    std::uint64_t samples_refused = 0;   // not newer than the newest sample of its series
+    std::uint64_t samples_truncated = 0; // samples_per_series_max was reached inside the retention
+
+    bool operator==(const StoreLosses&) const = default;
+};
+
+class SeriesStore {
+  public:
+    explicit SeriesStore(StoreLimits limits = {});
+
+    // Finds the series or makes it. Fails where series_max is reached.
+    Result<SeriesId> define(const Labels& labels);
+
+    // One sample per series per millisecond: refused (false) where `time` is not newer than the newest.
+    bool append(SeriesId id, Instant time, double value);
+
+    // How long samples are kept before `now`: called once for each series, at its definition and
+    // whenever a new rule is set. One sample older than that is kept too, so that an instant selector with
+    // an offset finds its value.
+    using Retention = std::function<Duration(const Labels&)>;
+    void set_retention(Retention retention);
+
+    // Forgets series whose newest sample is older than `horizon`, and tells which: their ids may be given
+    // out again, so whoever holds one must drop it.
+    std::vector<SeriesId> forget_older_than(Instant horizon);
+
+    // All series of a metric name, in the canonical order of their labels. Valid until the next
+    // define or forget.
+    std::span<const SeriesId> named(std::string_view metric_name) const;
+    // All series, in the canonical order of their labels.
+    std::vector<SeriesId> all() const;
+    std::size_t size() const { return index_.size(); }
+
+    const Labels& labels(SeriesId id) const { return at(id).labels; }
+    const Labels& labels_without_name(SeriesId id) const { return at(id).labels_without_name; }
+
+    // The newest sample in (at - lookback, at]; none where it is a stale marker.
+    std::optional<Point> newest(SeriesId id, Instant at, Duration lookback) const;
+    // The samples in (after, until], oldest first, stale markers included. Valid until the next append.
+    std::span<const Point> window(SeriesId id, Instant after, Instant until) const;
+
+    // Changes whenever a series comes or goes: a key for caches of selector results.
+    std::uint64_t index_version() const { return index_version_; }
+    const StoreLosses& losses() const { return losses_; }
+
+  private:
+    struct Series {
+        Labels labels;
+        Labels labels_without_name;
+        Duration retention{};
+        std::vector<Point> points; // live from `head` on; the dead front is cut when it is half of it
+        std::size_t head = 0;
+        bool live = false;
+    };
+
+    const Series& at(SeriesId id) const { return series_[static_cast<std::size_t>(id)]; }
+    Series& at(SeriesId id) { return series_[static_cast<std::size_t>(id)]; }
+    void trim(Series& series, Instant newest);
+
+    StoreLimits limits_;
+    Retention retention_;
+    std::vector<Series> series_;
+    std::vector<SeriesId> free_;
+    std::unordered_map<Labels, SeriesId, LabelsHash> index_; // look-up only, never iterated
+    std::map<std::string, std::vector<SeriesId>, std::less<>> by_name_;
+    std::uint64_t index_version_ = 0;
+    StoreLosses losses_;
+};
+
+} // namespace homeostat

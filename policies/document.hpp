@@ -1,0 +1,83 @@
+// A policy file as values: signals, symptoms and adaptations, each as its author wrote it, checked as far as
+// the file alone allows.
+#pragma once
+
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+#include "knowledge/receipt.hpp"
+#include "policies/promql/ast.hpp"
+#include "policies/symptom.hpp"
+#include "policies/template.hpp"
+#include "policies/toml_reader.hpp"
+#include "policies/when.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace homeostat {
+
+struct Condition {
+    SourceText source;
+    promql::Expr expr;
+};
+
+// Records the result of an expression as a series, each tick.
+struct SignalRule {
+    SourceText name;
+    Condition expr;
+};
+
+struct SymptomRule {
+    SourceText name;
+    Condition raise;
+    std::optional<Condition> clear; // none: raise is false
+    SymptomTiming timing;
+    std::string severity;
+    Template summary;
+};
+
+// At most `count` applications within any `window`.
+struct Budget {
+    std::size_t count = 0;
+    Duration window{};
+};
+
+// One attribute that an overlay sets; templates are bound from the instance's labels.
+struct OverlaySetting {
+    enum class Kind { program, mode, entry };
+
+    Kind kind = Kind::program;
+    Template interface;
+    Template program;            // Kind::program
+    std::vector<XdpMode> ladder; // Kind::mode
+    std::string map;             // Kind::entry
+    Template key;                // Kind::entry
+    MapValue value;              // Kind::entry
+    Position interface_at;
+    Position at;
+};
+
+struct AdaptationRule {
+    SourceText name;
+    SourceText when_source;
+    When when;
+    std::int64_t priority = 0;
+    Enforcement enforcement = Enforcement::enforce;
+    Duration min_hold{0};
+    Duration cooldown{0};
+    std::optional<Budget> budget;
+    std::vector<OverlaySetting> settings;
+};
+
+struct PolicyDocument {
+    std::vector<SignalRule> signals;
+    std::vector<SymptomRule> symptoms;
+    std::vector<AdaptationRule> adaptations;
+};
+
+// All mistakes of the text are told; rules that have one are left out of the document.
+PolicyDocument read_policy(std::string_view text, const std::string& file, Diagnostics& diagnostics);
+
+} // namespace homeostat

@@ -1,0 +1,73 @@
+#include "policies/interface_settings.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace homeostat {
+
+namespace {
+
+std::vector<XdpMode> read_ladder(TomlTable& xdp) {
+    std::vector<XdpMode> ladder;
+    for (const SourceText& word : xdp.texts("mode")) {
+        const auto mode = parse_xdp_mode(word.text);
+        if (!mode)
+            xdp.mistake(word.position(0), "'" + word.text + "' is no XDP mode",
+                        R"(expected "skb", "drv" or "hw")");
+        else if (std::ranges::find(ladder, *mode) != ladder.end())
+            xdp.mistake(word.position(0), "mode '" + word.text + "' stands in the ladder twice",
+                        "remove one of them");
+        else
+            ladder.push_back(*mode);
+    }
+    return ladder;
+}
+
+// A number, true or false, or a table of fields; nested tables are nested structs.
+void read_value(TomlTable& table, const std::string& key, const std::string& field, MapValue& value) {
+    if (table.is_table(key)) {
+        auto inner = table.table(key);
+        for (const std::string& name : inner->keys())
+            read_value(*inner, name, field.empty() ? name : field + "." + name, value);
+        return;
+    }
+    if (table.is_boolean(key)) {
+        value[field] = *table.boolean(key) ? 1 : 0;
+        return;
+    }
+    const auto number = table.integer(key, std::numeric_limits<std::int64_t>::min(),
+                                      std::numeric_limits<std::int64_t>::max());
+    if (number) value[field] = *number;
+}
+
+} // namespace
+
+InterfaceSettings read_interface_settings(TomlTable& table) {
+    InterfaceSettings settings;
+    if (auto xdp = table.table("xdp")) {
+        settings.program = xdp->text("program");
+        settings.ladder = read_ladder(*xdp);
+        xdp->finish();
+    }
+    auto maps = table.table("maps");
+    if (!maps) return settings;
+    for (const std::string& map : maps->keys()) {
+        auto entries = maps->table(map);
+        if (!entries) continue;
+        for (const std::string& key : entries->keys()) {
+            MapValue value;
+            read_value(*entries, key, "", value);
+            if (value.empty() && entries->is_table(key))
+                entries->mistake(entries->at(key), "'" + map + "." + key + "' has no fields",
+                                 "expected fields of the map's value, such as { pps = 1000 }");
+            settings.entries.push_back({.map = map,
+                                        .map_at = maps->at(map),
+                                        .key = entries->key_text(key),
+                                        .value = std::move(value),
+                                        .at = entries->at(key)});
+        }
+    }
+    return settings;
+}
+
+} // namespace homeostat

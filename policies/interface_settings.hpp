@@ -1,0 +1,33 @@
+// The attributes of one interface as they stand in a file: in a policy's overlay and in a controller's
+// baseline alike. Names and keys may hold templates in a policy.
+#pragma once
+
+#include "knowledge/datapath.hpp"
+#include "policies/toml_reader.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homeostat {
+
+struct InterfaceSettings {
+    struct Entry {
+        std::string map;
+        Position map_at;
+        SourceText key;
+        MapValue value;
+        Position at;
+    };
+
+    std::optional<SourceText> program; // "none": nothing attached
+    std::vector<XdpMode> ladder;
+    std::vector<Entry> entries;
+};
+
+inline constexpr std::string_view no_program = "none";
+
+// Reads the keys `xdp.program`, `xdp.mode` and `maps.MAP.KEY`. Does not finish() the table.
+InterfaceSettings read_interface_settings(TomlTable& table);
+
+} // namespace homeostat

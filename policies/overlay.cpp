@@ -1,0 +1,95 @@
+#include "policies/overlay.hpp"
+
+#include "policies/interface_settings.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace homeostat {
+
+std::string to_text(const Attribute& attribute) {
+    switch (attribute.kind) {
+    case Attribute::Kind::program:
+        return attribute.interface + " xdp.program";
+    case Attribute::Kind::mode:
+        return attribute.interface + " xdp.mode";
+    case Attribute::Kind::entry:
+        return attribute.interface + " maps." + attribute.entry.map + "." + attribute.entry.key;
+    }
+    return attribute.interface;
+}
+
+std::string Overlay::name() const { return adaptation + to_text(key); }
+
+Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& rule, const Labels& key) {
+    std::map<Attribute, AttributeValue> settings;
+    for (const OverlaySetting& setting : rule.settings) {
+        const auto interface = bind(setting.interface, key);
+        if (!interface) return std::unexpected(interface.error());
+        switch (setting.kind) {
+        case OverlaySetting::Kind::program: {
+            const auto program = bind(setting.program, key);
+            if (!program) return std::unexpected(program.error());
+            settings[{*interface, Attribute::Kind::program, {}}] = *program;
+            break;
+        }
+        case OverlaySetting::Kind::mode:
+            settings[{*interface, Attribute::Kind::mode, {}}] = setting.ladder;
+            break;
+        case OverlaySetting::Kind::entry: {
+            const auto entry_key = bind(setting.key, key);
+            if (!entry_key) return std::unexpected(entry_key.error());
+            settings[{*interface, Attribute::Kind::entry, {setting.map, *entry_key}}] = setting.value;
+            break;
+        }
+        }
+    }
+    return settings;
+}
+
+namespace {
+
+void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue& value) {
+    DesiredInterface& interface = desired[attribute.interface];
+    switch (attribute.kind) {
+    case Attribute::Kind::program: {
+        const auto& program = std::get<std::string>(value);
+        interface.program = program == no_program ? std::nullopt : std::optional(program);
+        break;
+    }
+    case Attribute::Kind::mode:
+        interface.ladder = std::get<std::vector<XdpMode>>(value);
+        break;
+    case Attribute::Kind::entry:
+        interface.entries[attribute.entry] = std::get<MapValue>(value);
+        break;
+    }
+}
+
+} // namespace
+
+Arbitration arbitrate(const DesiredState& baseline, std::vector<Overlay> overlays) {
+    std::ranges::sort(overlays, [](const Overlay& a, const Overlay& b) {
+        return std::tie(b.priority, a.adaptation, a.key) < std::tie(a.priority, b.adaptation, b.key);
+    });
+    Arbitration result{.desired = baseline, .because = {}, .lost = {}};
+    std::map<Attribute, const Overlay*> winners;
+    for (const Overlay& overlay : overlays) {
+        for (const auto& [attribute, value] : overlay.settings) {
+            const auto [winner, won] = winners.emplace(attribute, &overlay);
+            if (won) {
+                lay(result.desired, attribute, value);
+                auto& because = result.because[attribute.interface];
+                if (std::ranges::find(because, overlay.name()) == because.end())
+                    because.push_back(overlay.name());
+            } else {
+                result.lost[overlay.adaptation][overlay.key].push_back(
+                    {to_text(attribute), winner->second->name()});
+            }
+        }
+    }
+    return result;
+}
+
+} // namespace homeostat

@@ -1,0 +1,59 @@
+// Overlays on the desired state and the arbitration between them: on each attribute, one wins.
+#pragma once
+
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+#include "knowledge/labels.hpp"
+#include "knowledge/receipt.hpp"
+#include "policies/document.hpp"
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace homeostat {
+
+// One thing that can be set: an interface's program, its mode ladder, or an entry of one of its maps.
+struct Attribute {
+    enum class Kind { program, mode, entry };
+
+    std::string interface;
+    Kind kind = Kind::program;
+    MapEntry entry; // Kind::entry
+
+    auto operator<=>(const Attribute&) const = default;
+};
+
+// "eth0 xdp.program", "eth0 maps.guard_limits.udp"
+std::string to_text(const Attribute& attribute);
+
+using AttributeValue = std::variant<std::string, std::vector<XdpMode>, MapValue>;
+
+// One adaptation instance's wishes, with all that decides between it and others.
+struct Overlay {
+    std::string adaptation;
+    Labels key;
+    std::int64_t priority = 0;
+    std::map<Attribute, AttributeValue> settings;
+
+    std::string name() const; // adaptation{key}
+};
+
+// Binds the templates of a rule's settings. Fails on the first absent label.
+Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& rule, const Labels& key);
+
+struct Arbitration {
+    DesiredState desired;
+    std::map<std::string, std::vector<std::string>> because; // by interface: names of the winners
+    std::map<std::string, std::map<Labels, std::vector<LostAttribute>>> lost; // by adaptation and key
+};
+
+// Lays the overlays on the baseline. On each attribute the highest priority wins; of equal ones, the
+// adaptation that comes first by name, then the key that comes first in canonical order.
+Arbitration arbitrate(const DesiredState& baseline, std::vector<Overlay> overlays);
+
+} // namespace homeostat

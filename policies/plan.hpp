@@ -1,0 +1,28 @@
+// Plan: which adaptations lay their overlays, what is desired then, and which transactions lead there.
+// Works on Knowledge in place; every decision, and every change of what stands in its way, has a receipt.
+#pragma once
+
+#include "knowledge/knowledge.hpp"
+#include "knowledge/receipt.hpp"
+#include "policies/policy_set.hpp"
+
+namespace homeostat {
+
+struct PlanLimits {
+    std::size_t instances_per_adaptation_max = 1'000;
+    std::size_t changes_per_minute_max = 60;
+};
+
+// Moves every adaptation instance on, lays the overlays on the baseline and leaves the desired state in
+// Knowledge. `generation_changed`: lay them again even where no instance changed.
+void plan_overlays(const PolicySet& policies, const DesiredState& baseline, Knowledge& knowledge, Instant now,
+                   const PlanLimits& limits, bool generation_changed, Decisions& decisions);
+
+// One transaction for each interface that differs from what is desired, unless one is in flight or its
+// last failure is too young: retries come after 1 s, doubling to 5 m.
+void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions);
+
+// Takes note of how a transaction ended.
+void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now);
+
+} // namespace homeostat

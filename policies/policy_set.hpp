@@ -1,0 +1,46 @@
+// All policy files of a controller as one set: names resolved, signals in the order of their evaluation, and
+// all that can be derived once derived once.
+#pragma once
+
+#include "knowledge/error.hpp"
+#include "policies/document.hpp"
+#include "policies/promql/analyse.hpp"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace homeostat {
+
+struct Signal {
+    SignalRule rule;
+};
+
+struct Symptom {
+    SymptomRule rule;
+    promql::Expr raise_presence; // P(raise), see promql::presence
+    std::optional<promql::Expr> clear_presence;
+    Duration clear_window{}; // the longest that clear looks back
+};
+
+struct PolicySet {
+    std::vector<Signal> signals;                 // each after those that it reads
+    std::vector<Symptom> symptoms;               // by name
+    std::vector<AdaptationRule> adaptations;     // by name
+    std::vector<promql::SelectorNeed> selectors; // of all expressions
+
+    // How long samples of a series must be kept.
+    Duration history_for(const Labels& labels) const { return promql::history_for(selectors, labels); }
+};
+
+// Metric names that somebody provides: sensors, and the controller itself.
+using ProvidedMetrics = std::set<std::string>;
+
+// Names that stand twice, symptoms that nobody declares, signals in a circle, metrics that neither a sensor
+// nor a signal provides: all of them are told. Without `provided` (null) metrics are not judged: a policy
+// file alone does not know its sensors. On errors the set holds what is left and must not be used.
+PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
+                          Diagnostics& diagnostics);
+
+} // namespace homeostat

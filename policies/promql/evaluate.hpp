@@ -1,0 +1,57 @@
+// Evaluates an expression over the store at one instant, as an instant query of Prometheus 3 with default
+// features does: a pure function, bit for bit the same for the same inputs.
+#pragma once
+
+#include "knowledge/error.hpp"
+#include "knowledge/labels.hpp"
+#include "knowledge/series_store.hpp"
+#include "policies/promql/ast.hpp"
+
+#include <cstddef>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace homeostat::promql {
+
+struct Sample {
+    Labels labels;
+    double value;
+
+    bool operator==(const Sample&) const = default;
+};
+
+// Label sets are unique. In the canonical order of the labels, unless the outermost operation is sort,
+// sort_desc, topk or bottomk: then in the order that it makes.
+using Vector = std::vector<Sample>;
+
+// A range vector is no value: it exists only as the argument of a function.
+using Value = std::variant<double, Vector, std::string>;
+
+struct EvalOptions {
+    Duration lookback = std::chrono::minutes(5);      // of instant vector selectors
+    Duration subquery_step = std::chrono::minutes(1); // where a subquery names none; > 0
+    std::size_t samples_max = 50'000'000;             // samples touched, over the whole evaluation
+    std::size_t series_max = 1'000'000;               // series touched, over the whole evaluation
+    std::size_t result_max = 100'000;                 // samples in the result of any one operation
+};
+
+// What the expression saw: the result of each instant vector selector and of each call of a function over a
+// range vector, in the order of evaluation. Subqueries show as the call around them, not step by step.
+struct Traced {
+    Span at;
+    std::string text; // canonical, see to_text(Expr)
+    Vector result;
+};
+
+struct Trace {
+    std::vector<Traced> seen;
+};
+
+// Errors: a limit that was reached, duplicate label sets, many-to-many matches, a regular expression that is
+// computed and wrong, a range vector as the outermost expression. They name what to change where that is
+// known.
+Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now,
+                       const EvalOptions& options = {}, Trace* trace = nullptr);
+
+} // namespace homeostat::promql

@@ -1,0 +1,78 @@
+// The table of functions: adding a function is adding one row. Internal to this folder.
+#pragma once
+
+#include "policies/promql/evaluate.hpp"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace homeostat::promql {
+
+class Evaluation; // see evaluation.hpp
+
+// What a function over a range vector sees of one series: the samples in (start, end], oldest first, at least
+// one, none of them a stale marker.
+struct Window {
+    std::span<const Point> points;
+    Instant start;
+    Instant end;
+    Instant now;                        // the evaluation's time, which offset and @ do not shift
+    std::span<const double> parameters; // the function's scalar arguments, in order
+};
+
+using OfNumber = double (*)(double);
+using OfNumberAndParameters = std::optional<double> (*)(double, std::span<const double> parameters);
+using OfWindow = std::optional<double> (*)(const Window&); // none: the series has no sample in the result
+using OfCall = Result<Value> (*)(Evaluation&, const Call&);
+
+struct Function {
+    std::string_view name;
+    std::vector<Type> arguments; // the scalars of OfWindow may stand before or after the range vector
+    std::size_t required;        // the rest may be left out
+    bool repeats_last = false;   // the last argument any number of times, also none
+    Type result;
+    std::variant<OfNumber, OfNumberAndParameters, OfWindow, OfCall> evaluate;
+    bool keeps_metric_name = false;
+};
+
+// nullptr where there is none of that name.
+const Function* find_function(std::string_view name);
+std::vector<std::string> function_names();
+
+// Functions of Prometheus that are refused: experimental ones and those of native histograms.
+bool is_refused_function(std::string_view name);
+
+// What presence() puts in the place of absent and absent_over_time: the sample that they would yield, always.
+const Function& always_absent();
+
+// Range functions, in range_functions.cpp.
+std::optional<double> rate(const Window&);
+std::optional<double> increase(const Window&);
+std::optional<double> delta(const Window&);
+std::optional<double> irate(const Window&);
+std::optional<double> idelta(const Window&);
+std::optional<double> avg_over_time(const Window&);
+std::optional<double> sum_over_time(const Window&);
+std::optional<double> min_over_time(const Window&);
+std::optional<double> max_over_time(const Window&);
+std::optional<double> count_over_time(const Window&);
+std::optional<double> last_over_time(const Window&);
+std::optional<double> present_over_time(const Window&);
+std::optional<double> stddev_over_time(const Window&);
+std::optional<double> stdvar_over_time(const Window&);
+std::optional<double> quantile_over_time(const Window&);
+std::optional<double> changes(const Window&);
+std::optional<double> resets(const Window&);
+std::optional<double> deriv(const Window&);
+std::optional<double> predict_linear(const Window&);
+
+// Functions over labels, in label_functions.cpp.
+Result<Value> label_replace(Evaluation&, const Call&);
+Result<Value> label_join(Evaluation&, const Call&);
+Result<Value> histogram_quantile(Evaluation&, const Call&);
+
+} // namespace homeostat::promql

@@ -1,0 +1,220 @@
+#!/bin/bash
+# Builds Homeostat and runs all of its tests: see --help. The last line is "N passed, N failed, N skipped".
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+usage() {
+    cat <<'END'
+usage: tests/run.sh [--preset NAME]... [--filter PATTERN] [--count NAME=passed|failed]...
+
+  --preset NAME     only this preset: release, asan or tsan; may be repeated. By default all of them:
+                    release and asan run every test, tsan runs engine_runner_test.
+  --filter PATTERN  only test programs and system scripts whose name matches this shell pattern
+  --count NAME=...  counts a check that was made before among the tests
+Packages that are missing are installed, which needs root. Tests that need root are skipped without it.
+Logs are in build/test-logs. Exit code: 0 where everything built and nothing failed, else 1.
+END
+}
+
+presets=()
+filter='*'
+passed=0 failed=0 skipped=0
+failures=()
+logs=build/test-logs
+program_time_max=900s # for one test program or script
+
+fail() {
+    failures+=("$1")
+    failed=$((failed + 1))
+}
+
+closing() {
+    if [ ${#failures[@]} -gt 0 ]; then
+        echo "failed:"
+        printf '  %s\n' "${failures[@]}"
+    fi
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ] || exit 1
+    exit 0
+}
+
+count_check() {
+    case $1 in
+    *=passed) passed=$((passed + 1)) ;;
+    *=failed) fail "${1%=*}" ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --preset | --filter | --count)
+        [ $# -ge 2 ] || { usage >&2 && exit 2; }
+        case $1 in
+        --preset) presets+=("$2") ;;
+        --filter) filter=$2 ;;
+        --count) count_check "$2" ;;
+        esac
+        shift 2
+        ;;
+    --help)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+done
+[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)
+
+# Where this script itself ends unexpectedly, that is a failure too.
+trap 'fail "tests/run.sh (ended early)"; closing' EXIT
+trap 'exit 130' INT TERM
+
+seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", to - from }'; }
+
+# run_logged LOG COMMAND...: the output goes to the log.
+run_logged() {
+    local log=$1
+    shift
+    mkdir -p "$(dirname "$log")"
+    "$@" >"$log" 2>&1 </dev/null
+}
+
+show_log() { sed 's/^/    /' "$1" | tail -n "${2:-200}"; }
+
+build() {
+    local preset=$1 log=$logs/$1/build.log start=$EPOCHREALTIME
+    local targets=()
+    [ "$preset" != tsan ] || targets=(--target engine_runner_test)
+    echo "$preset: building ..."
+    if run_logged "$log.configure" cmake --preset "$preset" &&
+        run_logged "$log" cmake --build --preset "$preset" "${targets[@]}"; then
+        echo "$preset: built ($(seconds_since "$start"))"
+        return 0
+    fi
+    [ -s "$log" ] || cp "$log.configure" "$log"
+    echo "$preset: BUILD FAILED ($(seconds_since "$start")), the end of $log:"
+    show_log "$log" 60
+    fail "$preset: build"
+    return 1
+}
+
+# The names of a preset's test programs, as CMake knows them: what was built from older sources is not among them.
+programs_of() {
+    if [ "$1" = tsan ]; then
+        echo engine_runner_test
+    else
+        ctest --test-dir "build/$1" -N | sed -n 's/^ *Test *#[0-9]*: *//p'
+    fi
+}
+
+# From GoogleTest's report, one field a line: "PASSED FAILED SKIPPED"; nothing where the report is not whole.
+numbers_of() {
+    [ -s "$1" ] || return 0
+    awk '
+        /"result": "COMPLETED"/ { completed++ }
+        /"result": "SKIPPED"/ { skipped++; was_skipped = 1 }
+        /"result": "COMPLETED"/ { was_skipped = 0 }
+        /"failures": \[/ { failed++; if (was_skipped) skipped--; else completed-- }
+        /^}/ { whole = 1 }
+        END { if (whole) print completed + 0, failed + 0, skipped + 0 }' "$1"
+}
+
+explain_skips() { awk '/: Skipped$/ { getline reason; print "    skipped: " reason }' "$1" | sort | uniq -c | sort -rn |
+    sed -E 's/^ *([0-9]+) +(skipped:.*)/    \2 (\1)/'; }
+
+explain_end() {
+    case $1 in
+    124 | 137) echo "no end after $program_time_max" ;;
+    *) echo "exit code $1" ;;
+    esac
+}
+
+# "Suite.Test: " where a crash or a timeout left a test without an end.
+running_at_end() { sed -nE 's/^\[ RUN      \] (.*)$/\1: /p; s/^.*\[ +(OK|FAILED|SKIPPED) +\].*$//p' "$1" | tail -n 1; }
+
+run_program() {
+    local preset=$1 name=$2 log=$logs/$1/$2.log report=$logs/$1/$2.json start=$EPOCHREALTIME
+    local code good=0 bad=0 left_out=0 failed_before=$failed numbers
+    rm -f "$report"
+    run_logged "$log" timeout -k 10s "$program_time_max" "build/$preset/tests/$name" \
+        "--gtest_output=json:$report"
+    code=$?
+    numbers=$(numbers_of "$report")
+    read -r good bad left_out <<<"${numbers:-0 0 0}"
+    while read -r test; do
+        fail "$preset: $name: $test"
+    done < <(sed -nE 's/^\[  FAILED  \] ([^ ,]+)(, where .*)? \([0-9]+ ms\)$/\1/p' "$log")
+    # As many as the report says, also where a line of the log was broken; and a crash is one.
+    while [ $((failed - failed_before)) -lt "$bad" ]; do fail "$preset: $name: see $log"; done
+    if [ -z "$numbers" ] || { [ "$code" -ne 0 ] && [ "$failed" -eq "$failed_before" ]; }; then
+        fail "$preset: $name: $(running_at_end "$log")$(explain_end "$code")"
+        bad=$((failed - failed_before))
+    fi
+    passed=$((passed + good))
+    skipped=$((skipped + left_out))
+    echo "$preset: $name: $good passed, $bad failed, $left_out skipped ($(seconds_since "$start"))"
+    [ "$left_out" -eq 0 ] || explain_skips "$log"
+    [ "$bad" -eq 0 ] || show_log "$log"
+}
+
+run_system_script() {
+    local script=$1 name log code start=$EPOCHREALTIME
+    name=system/$(basename "$script")
+    log=$logs/$name.log
+    run_logged "$log" timeout -k 10s "$program_time_max" bash "$script"
+    code=$?
+    case $code in
+    0)
+        passed=$((passed + 1))
+        echo "$name: passed ($(seconds_since "$start"))"
+        ;;
+    77)
+        skipped=$((skipped + 1))
+        echo "$name: skipped ($(seconds_since "$start"))"
+        echo "    skipped: $(tail -n 1 "$log")"
+        ;;
+    *)
+        fail "$name ($(explain_end "$code"))"
+        echo "$name: FAILED ($(seconds_since "$start"))"
+        show_log "$log"
+        ;;
+    esac
+}
+
+run_preset() {
+    local name names=()
+    build "$1" || return
+    mapfile -t names < <(programs_of "$1")
+    [ ${#names[@]} -gt 0 ] || fail "$1: no tests were found"
+    for name in "${names[@]}"; do
+        # shellcheck disable=SC2254 # a pattern
+        case $name in $filter) run_program "$1" "$name" ;; esac
+    done
+}
+
+if ! configs/install-packages.sh build run test; then
+    fail "packages"
+fi
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+rm -rf "$logs"
+for preset in "${presets[@]}"; do
+    run_preset "$preset"
+    [ "$preset" = release ] || continue
+    export HOMEOSTAT=$PWD/build/release/homeostat
+    for script in tests/system/*.sh; do
+        [ -e "$script" ] || continue
+        # shellcheck disable=SC2254 # a pattern
+        case $(basename "$script") in $filter) run_system_script "$script" ;; esac
+    done
+done
+trap - EXIT
+[ $((passed + failed + skipped)) -gt 0 ] || fail "no test matches $filter"
+closing
