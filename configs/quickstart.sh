@@ -34,6 +34,6 @@ mkdir -p build
 : >"$log"
 phase 1 "packages" configs/install-packages.sh build run
 phase 2 "configure" cmake --preset release
-phase 3 "build" cmake --build --preset release
+phase 3 "build (some minutes)" cmake --build --preset release --target homeostat bpf_objects
 echo "[4/$phases] lab"
 exec build/release/homeostat lab -c configs/lab.toml "$@"

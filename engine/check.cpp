@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <optional>
 
 namespace homeostat {
@@ -208,13 +209,22 @@ class Checker {
         std::int64_t number = 0;
         const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
         if (error == std::errc{} && end == key.data() + key.size()) {
+            std::vector<std::byte> scratch(type.size);
+            const auto written = write_number(type.fields.front(), number, scratch);
             if (found.map->is_array() && (number < 0 || number >= found.map->max_entries))
                 mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
                         "expected 0 to " + std::to_string(found.map->max_entries - 1));
+            else if (!written)
+                mistake(file, at, "key of map '" + found.map->name + "': " + written.error().what);
             return;
         }
-        if (const auto word = enumeration_of(found, key); !word)
-            mistake(file, at, "key of map '" + found.map->name + "': " + word.error().what);
+        if (const auto word = enumeration_of(found, key); !word) {
+            std::vector<std::string> words;
+            for (const EnumLayout& enumeration : found.object->enums)
+                std::ranges::move(enumeration.words(), std::back_inserter(words));
+            mistake(file, at, "key of map '" + found.map->name + "': " + word.error().what,
+                    suggestion(key, words, ""));
+        }
     }
 
     static Result<void> enumeration_of(const FoundMap& found, const std::string& key) {
@@ -256,10 +266,11 @@ class Checker {
     void check_windows(const PolicySet& policies) {
         const auto check = [&](const Condition& condition) {
             for (const promql::SelectorNeed& need : promql::selectors(condition.expr)) {
-                const auto samples = static_cast<std::size_t>(need.history / config_.period);
+                // The sample before the window is kept too.
+                const auto samples = static_cast<std::size_t>(need.history / config_.period) + 1;
                 if (samples <= config_.limits.store.samples_per_series_max) continue;
                 mistake(condition.source.file, condition.source.position(need.at.offset),
-                        "a window of " + to_text(need.history) + " has " + std::to_string(samples) +
+                        "a window of " + to_text(need.history) + " needs " + std::to_string(samples) +
                             " samples at a period of " + to_text(config_.period),
                         "expected at most " + std::to_string(config_.limits.store.samples_per_series_max) +
                             ": shorten it, or raise limits.samples_per_series_max");

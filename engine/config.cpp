@@ -74,18 +74,18 @@ void read_program(TomlTable& table, ControllerConfig& config) {
     const auto object = table.require_text("object", "the object's file name, such as \"xdp_guard.bpf.o\"");
     const auto function = table.string("function");
     table.finish();
-    if (!name || !object) return;
+    if (!name) return;
     if (name->text == no_program || name->text.empty())
         table.mistake(name->position(0), "a program cannot be named '" + name->text + "'",
                       "choose another name");
-    if (object->text.find('/') != std::string::npos)
+    if (object && object->text.find('/') != std::string::npos)
         table.mistake(object->position(0), "'" + object->text + "' is a path",
                       "expected a file name; its folder belongs into controller.objects");
     config.programs.push_back({.name = name->text,
-                               .object = object->text,
+                               .object = object ? object->text : "",
                                .function = function.value_or(""),
                                .at = name->position(0),
-                               .object_at = object->position(0)});
+                               .object_at = object ? object->position(0) : name->position(0)});
 }
 
 void read_interface(TomlTable& table, ControllerConfig& config) {
@@ -253,7 +253,6 @@ void check_programs_named(TomlTable& root, const ControllerConfig& config) {
 
 std::optional<ControllerConfig> read_config(std::string_view text, const std::string& file,
                                             Diagnostics& diagnostics) {
-    const std::size_t before = diagnostics.size();
     const auto toml = TomlFile::parse(text, file, diagnostics);
     if (!toml) return std::nullopt;
     ControllerConfig config;
@@ -274,7 +273,6 @@ std::optional<ControllerConfig> read_config(std::string_view text, const std::st
     refuse_twice(root, config.interfaces, "interface");
     refuse_twice(root, config.sensors, "sensor");
     check_programs_named(root, config);
-    if (diagnostics.size() > before) return std::nullopt;
     return config;
 }
 

@@ -121,7 +121,8 @@ struct ControllerConfig {
     DesiredState baseline() const;
 };
 
-// All mistakes of the text are told at once; on errors there is no config.
+// All mistakes of the text are told at once. None where its TOML is broken; after any other mistake there is
+// what could be read, to look for more of them: whoever means to run it looks at the diagnostics first.
 std::optional<ControllerConfig> read_config(std::string_view text, const std::string& file,
                                             Diagnostics& diagnostics);
 

@@ -12,7 +12,7 @@ namespace homeostat {
 struct Limits {
     StoreLimits store;
     Duration lookback = std::chrono::minutes{5};         // how old a selector's sample may be
-    std::size_t inputs_queued_max = 65'536;              // batches, events and outcomes waiting for a tick
+    std::size_t inputs_queued_max = 65'536;              // batches of samples waiting for a tick
     std::size_t samples_per_evaluation_max = 10'000'000; // touched by one expression in one tick
     std::size_t instances_per_symptom_max = 1'000;
     std::size_t instances_per_adaptation_max = 1'000;

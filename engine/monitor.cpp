@@ -1,6 +1,7 @@
 #include "engine/monitor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace homeostat {
 
@@ -27,14 +28,26 @@ SensorSeries& sensor_of(EngineState& state, SensorId id) {
 std::optional<SeriesId> series_of(EngineState& state, SensorSeries& sensor, std::uint32_t local) {
     if (local >= sensor.locals.size()) return std::nullopt;
     SensorSeries::Local& entry = sensor.locals[local];
-    if (!entry.id && !entry.labels.empty())
-        if (const auto id = state.knowledge.series.define(entry.labels)) entry.id = *id;
+    if (entry.id || entry.labels.empty()) return entry.id;
+    if (const auto id = state.knowledge.series.define(entry.labels))
+        entry.id = *id;
+    else
+        sensor.store_full = true;
     return entry.id;
 }
 
+// A marker in the millisecond of a sample is refused; it comes with the sensor's next failure.
 void end_all(EngineState& state, SensorSeries& sensor, Instant now) {
+    SeriesStore& store = state.knowledge.series;
     for (const SensorSeries::Local& local : sensor.locals)
-        if (local.id) state.knowledge.series.append(*local.id, now, stale_marker);
+        if (local.id && store.newest(*local.id, now, state.generation->limits.lookback))
+            store.append(*local.id, now, stale_marker);
+}
+
+std::string name_of(const std::optional<AttachedXdp>& xdp) {
+    if (!xdp) return "nothing";
+    return xdp->program + " (" + std::string(to_text(xdp->mode)) + ", program " +
+           std::to_string(xdp->program_id) + ")";
 }
 
 void note_health(EngineState& state, SensorSeries& sensor, const SampleBatch& batch, Decisions& decisions) {
@@ -55,23 +68,42 @@ void note_health(EngineState& state, SensorSeries& sensor, const SampleBatch& ba
 void take_batch(EngineState& state, const SampleBatch& batch, Decisions& decisions) {
     SensorSeries& sensor = sensor_of(state, batch.sensor);
     note_health(state, sensor, batch, decisions);
-    const bool was_up = sensor.up;
     sensor.up = batch.error.empty();
-    if (!sensor.up) {
-        if (was_up) end_all(state, sensor, batch.time);
-        return;
-    }
+    if (!sensor.up) return end_all(state, sensor, batch.time);
     for (const SeriesDefinition& definition : batch.defined) {
         if (definition.local >= local_max) continue;
         if (definition.local >= sensor.locals.size()) sensor.locals.resize(definition.local + 1);
         sensor.locals[definition.local] = {definition.labels, std::nullopt};
     }
+    const bool was_full = std::exchange(sensor.store_full, false);
     for (const LocalSample& sample : batch.samples)
         if (const auto id = series_of(state, sensor, sample.local))
             state.knowledge.series.append(*id, batch.time, sample.value);
+    if (sensor.store_full && !was_full)
+        decisions.messages.push_back("sensor " + sensor_name(state, batch.sensor) +
+                                     ": the store is full (limits.series_max): new series are not recorded");
     for (const std::uint32_t local : batch.ended)
         if (const auto id = series_of(state, sensor, local))
             state.knowledge.series.append(*id, batch.time, stale_marker);
+}
+
+void take_observed(EngineState& state, const std::string& interface, const ActualInterface& observed,
+                   Decisions& decisions) {
+    const auto known = state.knowledge.actual.find(interface);
+    if (known == state.knowledge.actual.end()) {
+        state.knowledge.actual.emplace(interface, observed);
+        return;
+    }
+    // Whether the interface is there at all, link events tell.
+    ActualInterface& actual = known->second;
+    if (state.knowledge.targets[interface].in_flight || observed.index != actual.index) return;
+    if (observed.xdp != actual.xdp) {
+        decisions.messages.push_back("drift on " + interface + ": " + name_of(actual.xdp) +
+                                     " was attached, now it is " + name_of(observed.xdp));
+        state.knowledge.targets[interface].last_steps.clear(); // the same steps again are no repetition
+    }
+    actual.xdp = observed.xdp;
+    actual.entries = observed.entries;
 }
 
 void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) {
@@ -79,10 +111,12 @@ void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) 
     if (actual.present != link.present)
         decisions.messages.push_back("interface " + link.interface +
                                      (link.present ? " is there" : " is gone"));
+    // What hung on an interface goes with it; the maps are ours and stay.
+    const bool other_device = actual.index != 0 && link.index != actual.index;
+    if (!link.present || other_device) actual.xdp.reset();
     actual.present = link.present;
     actual.up = link.up;
-    // What hung on an interface goes with it; the maps are ours and stay.
-    if (!link.present) actual.xdp.reset();
+    actual.index = link.index;
 }
 
 void sweep_series(EngineState& state, Instant now) {

@@ -21,7 +21,11 @@ namespace asio = boost::asio;
 // Everything here runs on the thread of run(), but for apply() on the worker.
 struct Runner::Loop {
     Loop(GenerationPtr first, RunnerPorts the_ports, RunnerOptions the_options)
-        : ports(std::move(the_ports)), options(the_options), state(std::move(first)) {}
+        : ports(std::move(the_ports)), options(the_options), state(std::move(first)) {
+        // From here on: a signal that comes before run() waits for it.
+        if (options.handle_signals)
+            for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals.add(signal);
+    }
 
     RunnerPorts ports;
     RunnerOptions options;
@@ -34,6 +38,7 @@ struct Runner::Loop {
 
     Inputs queue;
     std::size_t queued = 0;
+    bool reading_back = false;
     bool urgent_posted = false;
     bool stopping = false;
     std::size_t in_flight = 0;
@@ -48,13 +53,14 @@ struct Runner::Loop {
     void on_period();
     void wait_signal();
     void wait_readable(std::size_t sensor);
-    void collect(Sensor& sensor, Readings& into);
+    Readings read(Sensor& sensor) const;
     void enqueue(Readings readings);
     void post_urgent();
     void run_tick(bool periodic);
     void execute(const PlannedTransaction& planned);
     void finish(Outcome outcome);
-    bool make_room(std::size_t count);
+    void ask_read_back();
+    bool make_room();
 };
 
 void Runner::Loop::run() {
@@ -67,10 +73,7 @@ void Runner::Loop::run() {
                            : std::make_unique<asio::posix::stream_descriptor>(context, ::dup(descriptor)));
         if (descriptors[i]) wait_readable(i);
     }
-    if (options.handle_signals) {
-        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals.add(signal);
-        wait_signal();
-    }
+    if (options.handle_signals) wait_signal();
     timer.expires_after(std::chrono::seconds{0});
     wait_period();
     context.run();
@@ -97,12 +100,9 @@ void Runner::Loop::wait_period() {
 
 // Ticks keep to a grid of the period; a tick that comes too late for the next ones skips them and says so.
 void Runner::Loop::on_period() {
-    for (Sensor* sensor : ports.sensors) {
-        Readings readings;
-        collect(*sensor, readings);
-        enqueue(std::move(readings));
-    }
+    for (Sensor* sensor : ports.sensors) enqueue(read(*sensor));
     run_tick(true);
+    ask_read_back();
     auto next = timer.expiry() + options.period;
     const auto now = asio::steady_timer::clock_type::now();
     if (next < now) {
@@ -118,32 +118,42 @@ void Runner::Loop::wait_readable(std::size_t index) {
     descriptors[index]->async_wait(
         asio::posix::stream_descriptor::wait_read, [this, index](const boost::system::error_code& error) {
             if (error || stopping) return;
-            Sensor& sensor = *ports.sensors[index];
-            Readings readings;
-            collect(sensor, readings);
+            const Sensor& sensor = *ports.sensors[index];
+            Readings readings = read(*ports.sensors[index]);
             const bool worth_a_tick =
-                sensor.urgent() && (!readings.batches.empty() || !readings.links.empty());
+                sensor.urgent() && std::ranges::any_of(readings.batches, [](const SampleBatch& batch) {
+                    return !batch.samples.empty();
+                });
             enqueue(std::move(readings));
             if (worth_a_tick) post_urgent();
             wait_readable(index);
         });
 }
 
-void Runner::Loop::collect(Sensor& sensor, Readings& into) { sensor.collect(ports.clock(), into); }
+Readings Runner::Loop::read(Sensor& sensor) const {
+    Readings readings;
+    sensor.collect(ports.clock(), readings);
+    return readings;
+}
 
-bool Runner::Loop::make_room(std::size_t count) {
-    if (queued + count <= state.generation->limits.inputs_queued_max) {
-        queued += count;
+bool Runner::Loop::make_room() {
+    if (queued < state.generation->limits.inputs_queued_max) {
+        ++queued;
         return true;
     }
-    queue.inputs_dropped += count;
+    ++queue.inputs_dropped;
     return false;
 }
 
+// At the limit samples are lost, and counted; what later samples need to be understood is not.
 void Runner::Loop::enqueue(Readings readings) {
-    const std::size_t count = readings.batches.size() + readings.links.size();
-    if (count == 0 || !make_room(count)) return;
-    std::ranges::move(readings.batches, std::back_inserter(queue.readings.batches));
+    for (SampleBatch& batch : readings.batches) {
+        if (!make_room()) {
+            batch.samples.clear();
+            if (batch.defined.empty() && batch.ended.empty() && batch.error.empty()) continue;
+        }
+        queue.readings.batches.push_back(std::move(batch));
+    }
     std::ranges::move(readings.links, std::back_inserter(queue.readings.links));
 }
 
@@ -189,10 +199,25 @@ void Runner::Loop::finish(Outcome outcome) {
         post_urgent();
 }
 
+// Link operations of others send no event, so what is attached is read back each period, one reading at a
+// time. On the one worker it comes back in order with the outcomes.
+void Runner::Loop::ask_read_back() {
+    if (std::exchange(reading_back, true)) return;
+    asio::post(worker, [this, guard = asio::make_work_guard(context)] {
+        ActualState observed = ports.datapath->read_back();
+        asio::post(context, [this, seen = std::move(observed)]() mutable {
+            reading_back = false;
+            queue.observed = std::move(seen);
+        });
+    });
+}
+
 void Runner::Loop::begin_stop() {
     stopping = true;
     timer.cancel();
-    signals.cancel();
+    // Whoever asks a second time is not kept waiting.
+    boost::system::error_code ignored;
+    signals.clear(ignored);
     for (auto& descriptor : descriptors)
         if (descriptor) descriptor->cancel();
     // The last outcomes still find their way into the decisions.

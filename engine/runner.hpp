@@ -25,7 +25,7 @@ struct RunnerPorts {
 
 struct RunnerOptions {
     Duration period{100};
-    bool handle_signals = true; // SIGINT and SIGTERM stop, SIGHUP reloads
+    bool handle_signals = true; // from construction on: SIGINT and SIGTERM stop, SIGHUP reloads
 };
 
 class Runner {

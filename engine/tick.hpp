@@ -20,7 +20,7 @@ struct Inputs {
     bool periodic = true; // facts and sensors' absences are recorded at periodic ticks only
     Readings readings;
     std::vector<Outcome> outcomes;
-    ActualState observed;             // read back without a transaction, at the start
+    ActualState observed;             // read back without a transaction; the first time, of every interface
     GenerationPtr reload;             // null: go on with the one that is there
     std::uint64_t ticks_skipped = 0;  // periods that passed without a tick, since the last tick
     std::uint64_t inputs_dropped = 0; // at the limit of the queue, since the last tick
@@ -36,6 +36,7 @@ struct SensorSeries {
     bool up = true;
     std::string error;
     std::uint64_t refused = 0; // series beyond the sensor's limit
+    bool store_full = false;   // a series of it found no room in the store
 };
 
 struct EngineState {

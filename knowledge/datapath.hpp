@@ -52,8 +52,9 @@ struct AttachedXdp {
 
 // What is, as it was read back from the kernel. `entries` holds only the keys that we own.
 struct ActualInterface {
-    bool present = false; // the interface exists
-    bool up = false;
+    bool present = false;    // the interface exists
+    bool up = false;         // switched on, and with a carrier
+    std::uint32_t index = 0; // the kernel's ifindex: another one is another device
     std::optional<AttachedXdp> xdp;
     std::map<MapEntry, MapValue> entries;
 

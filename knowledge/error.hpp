@@ -49,6 +49,9 @@ std::string to_text(const Diagnostic& diagnostic);
 
 bool has_errors(const Diagnostics& diagnostics);
 
+// By file and place, each once.
+void put_in_order(Diagnostics& diagnostics);
+
 // The candidate nearest to `word` by edit distance, or "" where none is near enough to be meant.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 

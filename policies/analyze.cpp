@@ -67,10 +67,9 @@ class SymptomTick {
 
     void run() {
         const auto raise = ByKey::from(evaluate_vector(rule_.raise.expr, knowledge_, now_, limits_));
-        note_error(raise ? "" : raise.error().what);
         if (raise) make_instances(*raise);
-        if (memory_.instances.empty()) return;
         const Conditions conditions = evaluate_all(raise);
+        note_error(conditions.error);
         for (auto it = memory_.instances.begin(); it != memory_.instances.end();) {
             advance_one(it->first, it->second, conditions);
             it = it->second.state == SymptomState::inactive ? memory_.instances.erase(it) : std::next(it);
@@ -84,6 +83,7 @@ class SymptomTick {
         Result<ByKey> raise_presence;
         Result<ByKey> clear;
         Result<ByKey> clear_presence;
+        std::string error; // the first that raise or clear had
     };
 
     void note_error(const std::string& error) {
@@ -121,7 +121,9 @@ class SymptomTick {
         const auto evaluate = [&](const promql::Expr& expr) {
             return ByKey::from(evaluate_vector(expr, knowledge_, now_, limits_));
         };
-        Conditions conditions{raise, failure("not needed"), failure("not covered"), failure("not covered")};
+        Conditions conditions{raise, failure("not needed"), failure("not covered"), failure("not covered"),
+                              raise ? "" : raise.error().what};
+        if (memory_.instances.empty()) return conditions;
         const bool all_true = raise && std::ranges::all_of(memory_.instances, [&](const auto& entry) {
                                   return raise->find(entry.first) != nullptr;
                               });
@@ -130,6 +132,8 @@ class SymptomTick {
         if (rule_.clear && covered && !all_true) {
             conditions.clear = evaluate(rule_.clear->expr);
             conditions.clear_presence = evaluate(*symptom_.clear_presence);
+            if (conditions.error.empty() && !conditions.clear)
+                conditions.error = conditions.clear.error().what;
         }
         return conditions;
     }

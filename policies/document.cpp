@@ -35,7 +35,8 @@ std::optional<Condition> parse_condition(TomlTable& table, SourceText source) {
     auto expr = promql::parse(source.text);
     if (!expr) {
         for (const promql::ParseError& error : expr.error())
-            table.mistake(source.position(error.offset), error.what, error.expected);
+            table.mistake(source.position(error.offset), error.what,
+                          error.expected.empty() ? "" : "expected " + error.expected);
         return std::nullopt;
     }
     bool usable = true;
@@ -181,6 +182,9 @@ std::vector<OverlaySetting> read_overlay(TomlTable& adaptation) {
     }
     if (auto interfaces = set->table("interface"))
         for (const std::string& key : interfaces->keys()) read_overlay_of(*interfaces, key, settings);
+    if (!set->has("interface"))
+        adaptation.mistake(set->at(), "the adaptation sets nothing",
+                           "expected a table [adaptation.set.interface.\"…\"]");
     set->finish();
     return settings;
 }
@@ -214,11 +218,15 @@ std::optional<AdaptationRule> read_adaptation(TomlTable& table) {
     return rule;
 }
 
-template <class Rule>
-std::vector<Rule> read_all(TomlTable& root, std::string_view key, std::optional<Rule> (*read)(TomlTable&)) {
+template <class Rule> std::vector<Rule> read_all(TomlTable& root, std::string_view key,
+                                                 std::optional<Rule> (*read)(TomlTable&),
+                                                 std::vector<std::string>& left_out) {
     std::vector<Rule> rules;
     for (TomlTable& table : root.tables(key))
-        if (auto rule = read(table)) rules.push_back(std::move(*rule));
+        if (auto rule = read(table))
+            rules.push_back(std::move(*rule));
+        else if (auto name = table.string("name"))
+            left_out.push_back(std::move(*name));
     return rules;
 }
 
@@ -232,9 +240,9 @@ PolicyDocument read_policy(std::string_view text, const std::string& file, Diagn
     if (!root.has("version"))
         root.mistake({1, 1}, "'version' is missing", "expected version = 1 at the top of the file");
     root.integer("version", 1, 1);
-    document.signals = read_all<SignalRule>(root, "signal", read_signal);
-    document.symptoms = read_all<SymptomRule>(root, "symptom", read_symptom);
-    document.adaptations = read_all<AdaptationRule>(root, "adaptation", read_adaptation);
+    document.signals = read_all<SignalRule>(root, "signal", read_signal, document.left_out);
+    document.symptoms = read_all<SymptomRule>(root, "symptom", read_symptom, document.left_out);
+    document.adaptations = read_all<AdaptationRule>(root, "adaptation", read_adaptation, document.left_out);
     root.finish();
     return document;
 }

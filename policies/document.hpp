@@ -6,9 +6,9 @@
 #include "knowledge/error.hpp"
 #include "knowledge/receipt.hpp"
 #include "policies/promql/ast.hpp"
+#include "policies/source_text.hpp"
 #include "policies/symptom.hpp"
 #include "policies/template.hpp"
-#include "policies/toml_reader.hpp"
 #include "policies/when.hpp"
 
 #include <optional>
@@ -75,6 +75,8 @@ struct PolicyDocument {
     std::vector<SignalRule> signals;
     std::vector<SymptomRule> symptoms;
     std::vector<AdaptationRule> adaptations;
+    // Signals and symptoms that were left out for a mistake: others may name them without another one.
+    std::vector<std::string> left_out;
 };
 
 // All mistakes of the text are told; rules that have one are left out of the document.

@@ -57,7 +57,7 @@ InterfaceSettings read_interface_settings(TomlTable& table) {
         for (const std::string& key : entries->keys()) {
             MapValue value;
             read_value(*entries, key, "", value);
-            if (value.empty() && entries->is_table(key))
+            if (entries->is_table(key) && entries->table(key)->keys().empty())
                 entries->mistake(entries->at(key), "'" + map + "." + key + "' has no fields",
                                  "expected fields of the map's value, such as { pps = 1000 }");
             settings.entries.push_back({.map = map,

@@ -4,6 +4,7 @@
 #include "policies/reconcile.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace homeostat {
 
@@ -26,7 +27,8 @@ GateVerdict closed_gate(std::string gate, std::string detail) {
 // one receipt.
 GateVerdict rate_gate(std::string gate, const std::deque<Instant>& times, std::size_t max, Duration window) {
     if (times.size() < max) return open_gate(std::move(gate));
-    const std::string until = times.empty() ? "" : ", until " + to_text(times[times.size() - max] + window);
+    // Of a rate of none, nothing will open it.
+    const std::string until = max == 0 ? "" : ", until " + to_text(times[times.size() - max] + window);
     return closed_gate(std::move(gate), std::to_string(max) + " in the last " + to_text(window) + until);
 }
 
@@ -40,6 +42,25 @@ std::vector<std::string> targets_of(const AdaptationRule& rule, const Labels& ke
     if (const auto settings = bind_settings(rule, key))
         for (const auto& [attribute, value] : *settings) targets.insert(attribute.interface);
     return {targets.begin(), targets.end()};
+}
+
+Receipt make_receipt(const AdaptationRule& rule, const Labels& key, Receipt::Action action,
+                     std::vector<GateVerdict> gates, Knowledge& knowledge, const Decisions& decisions) {
+    Receipt receipt{.id = knowledge.next_receipt++,
+                    .generation = decisions.generation,
+                    .adaptation = rule.name.text,
+                    .key = key,
+                    .action = action,
+                    .enforcement = rule.enforcement,
+                    .when = rule.when_source.text,
+                    .seen = {},
+                    .gates = std::move(gates),
+                    .lost = {},
+                    .targets = targets_of(rule, key),
+                    .transactions = {}};
+    for (const auto& [symptom, evidence] : evidence_of(rule.when, key, knowledge.symptoms))
+        receipt.seen.insert(receipt.seen.end(), evidence->seen.begin(), evidence->seen.end());
+    return receipt;
 }
 
 // One adaptation at one instant.
@@ -156,21 +177,8 @@ class AdaptationTick {
     void write_receipt(const Labels& key, AdaptationInstance& instance, Receipt::Action action,
                        std::vector<GateVerdict> gates) {
         instance.gates = gates;
-        Receipt receipt{.id = knowledge_.next_receipt++,
-                        .generation = decisions_.generation,
-                        .adaptation = rule_.name.text,
-                        .key = key,
-                        .action = action,
-                        .enforcement = rule_.enforcement,
-                        .when = rule_.when_source.text,
-                        .seen = {},
-                        .gates = std::move(gates),
-                        .lost = {},
-                        .targets = targets_of(rule_, key),
-                        .transactions = {}};
-        for (const auto& [symptom, evidence] : evidence_of(rule_.when, key, knowledge_.symptoms))
-            receipt.seen.insert(receipt.seen.end(), evidence->seen.begin(), evidence->seen.end());
-        decisions_.receipts.push_back(std::move(receipt));
+        decisions_.receipts.push_back(
+            make_receipt(rule_, key, action, std::move(gates), knowledge_, decisions_));
     }
 
     const AdaptationRule& rule_;
@@ -222,18 +230,10 @@ void note_losers(const PolicySet& policies, const Arbitration& arbitration, Know
                 receipt->lost = std::move(lost);
                 continue;
             }
-            decisions.receipts.push_back({.id = knowledge.next_receipt++,
-                                          .generation = decisions.generation,
-                                          .adaptation = rule.name.text,
-                                          .key = key,
-                                          .action = Receipt::Action::arbitrate,
-                                          .enforcement = rule.enforcement,
-                                          .when = rule.when_source.text,
-                                          .seen = {},
-                                          .gates = instance.gates,
-                                          .lost = std::move(lost),
-                                          .targets = targets_of(rule, key),
-                                          .transactions = {}});
+            Receipt receipt =
+                make_receipt(rule, key, Receipt::Action::arbitrate, instance.gates, knowledge, decisions);
+            receipt.lost = std::move(lost);
+            decisions.receipts.push_back(std::move(receipt));
         }
     }
 }
@@ -265,6 +265,16 @@ void plan_overlays(const PolicySet& policies, const DesiredState& baseline, Know
     note_losers(policies, arbitration, knowledge, decisions);
     knowledge.desired = std::move(arbitration.desired);
     knowledge.desired_because = std::move(arbitration.because);
+}
+
+void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge& knowledge,
+                  Decisions& decisions) {
+    for (auto& [key, instance] : knowledge.adaptations[rule.name.text].instances) {
+        if (!std::exchange(instance.active, false)) continue;
+        instance.gates.clear();
+        decisions.receipts.push_back(
+            make_receipt(rule, key, Receipt::Action::remove, {{"reload", true, why}}, knowledge, decisions));
+    }
 }
 
 void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) {

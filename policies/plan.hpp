@@ -18,6 +18,10 @@ struct PlanLimits {
 void plan_overlays(const PolicySet& policies, const DesiredState& baseline, Knowledge& knowledge, Instant now,
                    const PlanLimits& limits, bool generation_changed, Decisions& decisions);
 
+// Takes the overlays of a rule away without asking its gates: a reload removed it or changed its enforcement.
+void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge& knowledge,
+                  Decisions& decisions);
+
 // One transaction for each interface that differs from what is desired, unless one is in flight or its
 // last failure is too young: retries come after 1 s, doubling to 5 m.
 void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions);

@@ -86,8 +86,7 @@ void check_metrics(const Condition& condition, const ProvidedMetrics& provided, 
 }
 
 void check_symptom_names(const AdaptationRule& rule, const std::vector<Symptom>& symptoms,
-                         Diagnostics& diagnostics) {
-    std::vector<std::string> names;
+                         std::vector<std::string> names, Diagnostics& diagnostics) {
     for (const Symptom& symptom : symptoms) names.push_back(symptom.rule.name.text);
     for (const auto& [name, offset] : symptoms_of(rule.when)) {
         if (std::ranges::find(names, name) != names.end()) continue;
@@ -113,7 +112,9 @@ Symptom derive(SymptomRule rule) {
 PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
                           Diagnostics& diagnostics) {
     PolicySet set;
+    std::vector<std::string> left_out;
     for (PolicyDocument& document : documents) {
+        std::ranges::move(document.left_out, std::back_inserter(left_out));
         for (SignalRule& rule : document.signals) set.signals.push_back({std::move(rule)});
         for (SymptomRule& rule : document.symptoms) set.symptoms.push_back(derive(std::move(rule)));
         std::ranges::move(document.adaptations, std::back_inserter(set.adaptations));
@@ -129,6 +130,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     set.signals = SignalOrder(set.signals, diagnostics).sorted();
 
     ProvidedMetrics all = provided != nullptr ? *provided : ProvidedMetrics{};
+    all.insert(left_out.begin(), left_out.end());
     for (const Signal& signal : set.signals) {
         if (provided != nullptr && provided->contains(signal.rule.name.text))
             report(diagnostics, signal.rule.name, 0,
@@ -146,7 +148,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         if (symptom.rule.clear) take(*symptom.rule.clear);
     }
     for (const AdaptationRule& adaptation : set.adaptations)
-        check_symptom_names(adaptation, set.symptoms, diagnostics);
+        check_symptom_names(adaptation, set.symptoms, left_out, diagnostics);
     return set;
 }
 

@@ -40,22 +40,27 @@ std::vector<std::string> split_lines(std::string_view text) {
     return lines;
 }
 
+std::size_t utf8_length(char lead) {
+    const auto byte = static_cast<unsigned char>(lead);
+    return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
 // The place of each byte of a string's value, found by reading its source again. `at` is the opening quote.
+// Columns count characters, as toml++ does.
 class PlaceWalker {
   public:
-    PlaceWalker(const std::vector<std::string>& lines, Position at) : lines_(&lines), at_(at) {}
+    PlaceWalker(const std::vector<std::string>& lines, Position at) : lines_(&lines), at_({at.line, 1}) {
+        while (at_.column < at.column && !rest().empty()) skip(1, utf8_length(rest().front()));
+    }
 
     std::vector<Position> places(std::string_view value) {
         const char quote = here();
         const bool multiline = rest().starts_with("\"\"\"") || rest().starts_with("'''");
-        at_.column += multiline ? 3 : 1;
+        skip(multiline ? 3 : 1);
         if (multiline && at_end_of_line()) next_line();
         std::vector<Position> places;
         places.reserve(value.size() + 1);
-        for (std::size_t i = 0; i < value.size();) {
-            const std::size_t bytes = character(quote == '"', value.substr(i), places);
-            i += std::max<std::size_t>(bytes, 1);
-        }
+        while (places.size() < value.size()) character(quote == '"', value.substr(places.size()), places);
         places.resize(value.size(), at_);
         places.push_back(at_);
         return places;
@@ -65,53 +70,52 @@ class PlaceWalker {
     std::string_view rest() const {
         if (at_.line < 1 || static_cast<std::size_t>(at_.line) > lines_->size()) return {};
         const std::string& line = (*lines_)[static_cast<std::size_t>(at_.line) - 1];
-        const auto column = static_cast<std::size_t>(at_.column) - 1;
-        return column >= line.size() ? std::string_view() : std::string_view(line).substr(column);
+        return byte_ >= line.size() ? std::string_view() : std::string_view(line).substr(byte_);
     }
     char here() const { return rest().empty() ? '\n' : rest().front(); }
     bool at_end_of_line() const { return rest().empty() || rest() == "\r"; }
-    void next_line() { at_ = {at_.line + 1, 1}; }
+    void skip(int characters, std::size_t bytes) {
+        at_.column += characters;
+        byte_ += bytes;
+    }
+    void skip(int ascii) { skip(ascii, static_cast<std::size_t>(ascii)); }
+    void next_line() {
+        at_ = {at_.line + 1, 1};
+        byte_ = 0;
+    }
 
-    // Places one character of the value; returns its length in bytes.
-    std::size_t character(bool escapes, std::string_view value, std::vector<Position>& places) {
+    // Places one character of the value, or passes over what stands for none.
+    void character(bool escapes, std::string_view value, std::vector<Position>& places) {
         if (value.front() == '\n' && at_end_of_line()) {
             places.push_back(at_);
-            next_line();
-            return 1;
+            return next_line();
         }
+        const std::size_t bytes = utf8_length(value.front());
         if (!escapes || here() != '\\') {
-            places.push_back(at_);
-            ++at_.column;
-            return 1;
+            places.insert(places.end(), bytes, at_);
+            return skip(1, bytes);
         }
         const char kind = rest().size() > 1 ? rest()[1] : '\n';
         if (kind == '\n' || kind == ' ' || kind == '\r' || kind == '\t') return skip_line_break();
-        const std::size_t bytes = kind == 'u' || kind == 'U' ? utf8_length(value.front()) : 1;
         places.insert(places.end(), bytes, at_);
-        at_.column += kind == 'u' ? 6 : kind == 'U' ? 10 : 2;
-        return bytes;
+        skip(kind == 'u' ? 6 : kind == 'U' ? 10 : 2);
     }
 
     // A backslash at the end of a line swallows the white space that follows; no byte of the value stands
     // there.
-    std::size_t skip_line_break() {
+    void skip_line_break() {
         next_line();
         while (static_cast<std::size_t>(at_.line) <= lines_->size() &&
                (at_end_of_line() || here() == ' ' || here() == '\t'))
             if (at_end_of_line())
                 next_line();
             else
-                ++at_.column;
-        return 0;
-    }
-
-    static std::size_t utf8_length(char lead) {
-        const auto byte = static_cast<unsigned char>(lead);
-        return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+                skip(1);
     }
 
     const std::vector<std::string>* lines_;
     Position at_;
+    std::size_t byte_ = 0; // of at_, in its line
 };
 
 } // namespace

@@ -65,6 +65,7 @@ ActualInterface XdpDatapath::read_back(const std::string& name, Interface& inter
     const unsigned ifindex = ::if_nametoindex(name.c_str());
     actual.present = ifindex != 0;
     actual.up = actual.present && is_up(name);
+    actual.index = ifindex;
     drop_stale_link(interface, ifindex);
     if (const auto shown = attached_program(ifindex); actual.present && shown && *shown) {
         const auto [id, mode] = **shown;

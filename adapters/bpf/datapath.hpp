@@ -40,7 +40,7 @@ class XdpDatapath final : public Datapath {
     // The map of this name on each interface whose programs have it, in the order of the interfaces.
     Result<std::vector<InterfaceMap>> maps_named(std::string_view map) const;
 
-    // `up` is the administrative state. Of an owned entry, the fields that were set are read back; an entry
+    // Of an owned entry, the fields that were set are read back; an entry
     // that vanished is absent.
     ActualState read_back() override;
 

@@ -65,7 +65,8 @@ bool is_up(const std::string& interface) {
     const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ifreq request{};
     interface.copy(request.ifr_name, IFNAMSIZ - 1);
-    return ::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
+    return ::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0 &&
+           (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 } // namespace homeostat::bpf

@@ -21,7 +21,7 @@ std::string capability_hint(int number);
 // CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns.
 std::int64_t monotonic_ns();
 
-// Whether the interface is administratively up in the calling thread's network namespace.
+// Whether the interface is switched on, and has a carrier, in the calling thread's network namespace.
 bool is_up(const std::string& interface);
 
 } // namespace homeostat::bpf

@@ -78,6 +78,7 @@ ActualState ObservedDatapath::read_back() {
         const unsigned ifindex = ::if_nametoindex(name.c_str());
         if (ifindex == 0) continue;
         actual.present = true;
+        actual.index = ifindex;
         actual.up = is_up(name);
         if (const auto shown = attached_program(ifindex); shown && *shown)
             actual.xdp = AttachedXdp{name_of(**shown, programs_), (*shown)->mode, (*shown)->id};

@@ -97,8 +97,7 @@ int check_command(const std::vector<std::string>& arguments) {
     const Files files = sort_files(paths, diagnostics);
     for (const std::string& config : files.configs) load_config(config, files.policies, 1, diagnostics);
     if (files.configs.empty()) check_alone(files.policies, diagnostics);
-    std::ranges::stable_sort(diagnostics, {}, [](const Diagnostic& d) { return std::tie(d.file, d.at); });
-    diagnostics.erase(std::ranges::unique(diagnostics).begin(), diagnostics.end());
+    put_in_order(diagnostics);
     if (values.contains("json"))
         print_json(diagnostics);
     else

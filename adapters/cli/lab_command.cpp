@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -39,6 +40,7 @@ shown while it runs.
 Exit code: 0 all of it really happened, 1 something did not, 2 the command was not understood.
 )";
 
+constexpr std::string_view lab_interface = "lab0"; // the controller's end, in each lab::Lab
 constexpr auto baseline_patience = 15s;
 constexpr auto mitigation_patience = 15s;
 constexpr auto restore_patience = 60s;
@@ -229,6 +231,14 @@ std::string default_config() {
 bool check_config(const std::string& file) {
     Diagnostics diagnostics;
     const auto loaded = load_config(file, {}, 1, diagnostics);
+    if (loaded && std::ranges::find(loaded->config.interfaces, lab_interface, &InterfaceSpec::name) ==
+                      loaded->config.interfaces.end())
+        diagnostics.push_back(
+            {.file = file,
+             .at = {},
+             .what = "interface '" + std::string(lab_interface) + "' is not managed here",
+             .expected = "the lab has no other; see the lab.toml that comes with homeostat"});
+    put_in_order(diagnostics);
     for (const Diagnostic& d : diagnostics) std::cerr << to_text(d) << "\n";
     return loaded && loaded->generation && !has_errors(diagnostics);
 }

@@ -46,6 +46,7 @@ std::optional<bpf::ProgramSource> find_program(const ControllerConfig& config, c
         diagnostics.push_back(
             {.file = config.file, .at = at, .what = std::move(what), .expected = std::move(expected)});
     };
+    if (spec.object.empty()) return std::nullopt; // that was told already
     std::string folders;
     for (const std::string& folder : object_folders(config)) {
         const fs::path path = fs::path(folder) / spec.object;
@@ -112,7 +113,9 @@ std::optional<LoadedConfig> load_config(const std::string& file,
             {.file = file, .at = {}, .what = text.error().what.substr(file.size() + 2), .expected = {}});
         return std::nullopt;
     }
+    const std::size_t before = diagnostics.size();
     auto config = read_config(*text, file, diagnostics);
+    const bool is_sound = diagnostics.size() == before;
     std::vector<PolicyDocument> documents;
     const auto read_document = [&](const std::string& path, const std::string& named_in, Position at) {
         if (const auto policy = read_file(path))
@@ -123,7 +126,14 @@ std::optional<LoadedConfig> load_config(const std::string& file,
     if (config)
         for (const PolicyFile& policy : config->policies)
             read_document(beside(file, policy.path).lexically_normal().string(), file, policy.at);
-    for (const std::string& path : more_policies) read_document(path, path, {});
+    const auto is_named = [&](const std::string& path) {
+        return config && std::ranges::any_of(config->policies, [&](const PolicyFile& policy) {
+                   std::error_code error;
+                   return fs::equivalent(beside(file, policy.path), path, error);
+               });
+    };
+    for (const std::string& path : more_policies)
+        if (!is_named(path)) read_document(path, path, {});
     if (!config) return std::nullopt;
 
     LoadedConfig loaded{.config = std::move(*config), .programs = {}, .generation = {}};
@@ -133,8 +143,12 @@ std::optional<LoadedConfig> load_config(const std::string& file,
             layouts.emplace(spec.name, *program->layout);
             loaded.programs.push_back(std::move(*program));
         }
-    loaded.generation =
-        make_generation(loaded.config, std::move(documents), layouts, generation, diagnostics);
+    // Against a configuration that is itself wrong, only what the policies say of each other can be judged.
+    if (is_sound)
+        loaded.generation =
+            make_generation(loaded.config, std::move(documents), layouts, generation, diagnostics);
+    else
+        make_policy_set(std::move(documents), nullptr, diagnostics);
     return loaded;
 }
 

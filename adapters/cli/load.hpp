@@ -24,7 +24,7 @@ struct LoadedConfig {
 };
 
 // Reads the configuration, the policies that it names and the objects of its programs. `more_policies`: files
-// to judge with it although it does not name them. None where the configuration itself cannot be read.
+// to judge with it, whether it names them or not. None where the configuration itself cannot be read.
 std::optional<LoadedConfig> load_config(const std::string& file,
                                         const std::vector<std::string>& more_policies,
                                         std::uint64_t generation, Diagnostics& diagnostics);

@@ -1,12 +1,9 @@
-#include "adapters/bpf/datapath.hpp"
-#include "adapters/bpf/map_sensor.hpp"
-#include "adapters/bpf/observed.hpp"
-#include "adapters/bpf/ring_sensor.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/report.hpp"
-#include "adapters/rtnetlink/link_sensor.hpp"
+#include "adapters/cli/world.hpp"
+#include "adapters/rtnetlink/links.hpp"
 #include "engine/runner.hpp"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -14,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -55,12 +53,6 @@ std::function<Instant()> real_clock() {
     };
 }
 
-std::vector<std::string> interface_names(const ControllerConfig& config) {
-    std::vector<std::string> names;
-    for (const InterfaceSpec& interface : config.interfaces) names.push_back(interface.name);
-    return names;
-}
-
 void check_interfaces(const ControllerConfig& config, Diagnostics& diagnostics) {
     const auto existing = rtnetlink::interface_names();
     for (const InterfaceSpec& interface : config.interfaces) {
@@ -76,82 +68,6 @@ void check_interfaces(const ControllerConfig& config, Diagnostics& diagnostics) 
              .expected = meant.empty() ? "there are: " + list : "did you mean '" + meant + "'?"});
     }
 }
-
-// The world as a controller needs it: a datapath, and a sensor for each of the configuration's.
-class World {
-  public:
-    static Result<World> open(const LoadedConfig& loaded, bool shadow) {
-        World world;
-        const std::vector<std::string> interfaces = interface_names(loaded.config);
-        if (shadow) {
-            world.datapath_ = std::make_unique<bpf::ObservedDatapath>(loaded.programs, interfaces);
-        } else {
-            auto datapath = bpf::XdpDatapath::open(loaded.programs, interfaces);
-            if (!datapath) return std::unexpected(datapath.error());
-            for (const auto& [program, error] : (*datapath)->rejected())
-                return failure("program '" + program + "' is rejected: " + error.what, error.number);
-            world.live_ = datapath->get();
-            world.datapath_ = std::move(*datapath);
-        }
-        for (std::size_t i = 0; i < loaded.config.sensors.size(); ++i) {
-            auto sensor = world.open_sensor(static_cast<SensorId>(i), loaded);
-            if (!sensor)
-                return failure("sensor " + loaded.config.sensors[i].name + ": " + sensor.error().what);
-            world.sensors_.push_back(std::move(*sensor));
-        }
-        // Somebody must tell whether the interfaces are there, also where nobody asks for their counters.
-        if (!world.watches_links_) {
-            auto links = world.open_links(static_cast<SensorId>(world.sensors_.size()), loaded, false);
-            if (!links) return std::unexpected(links.error());
-            world.sensors_.push_back(std::move(*links));
-        }
-        return world;
-    }
-
-    Datapath& datapath() { return *datapath_; }
-    std::vector<Sensor*> sensors() const {
-        std::vector<Sensor*> all;
-        for (const auto& sensor : sensors_) all.push_back(sensor.get());
-        return all;
-    }
-
-  private:
-    using Opened = Result<std::unique_ptr<Sensor>>;
-
-    template <class Made> static Opened opened(Result<std::unique_ptr<Made>> made) {
-        if (!made) return std::unexpected(made.error());
-        return std::unique_ptr<Sensor>(std::move(*made));
-    }
-
-    Opened open_links(SensorId id, const LoadedConfig& loaded, bool counters) {
-        watches_links_ = true;
-        return opened(rtnetlink::LinkSensor::create(id, interface_names(loaded.config), counters));
-    }
-
-    Opened open_sensor(SensorId id, const LoadedConfig& loaded) {
-        const SensorSpec& spec = loaded.config.sensors[static_cast<std::size_t>(id)];
-        if (const auto* map = std::get_if<MapSensorSpec>(&spec.source)) {
-            if (live_ == nullptr)
-                return opened(bpf::ObservedMapSensor::create(id, *map, spec.series_max, loaded.programs,
-                                                             interface_names(loaded.config)));
-            auto maps = live_->maps_named(map->map);
-            if (!maps) return std::unexpected(maps.error());
-            return opened(bpf::MapSensor::create(id, *map, spec.series_max, std::move(*maps)));
-        }
-        if (const auto* ring = std::get_if<RingSensorSpec>(&spec.source)) {
-            if (live_ == nullptr) return std::make_unique<bpf::ObservedRingSensor>(id);
-            auto rings = live_->maps_named(ring->map);
-            if (!rings) return std::unexpected(rings.error());
-            return opened(bpf::RingSensor::create(id, *ring, spec.series_max, std::move(*rings)));
-        }
-        return open_links(id, loaded, true);
-    }
-
-    std::unique_ptr<Datapath> datapath_;
-    bpf::XdpDatapath* live_ = nullptr; // datapath_, unless in shadow
-    std::vector<std::unique_ptr<Sensor>> sensors_;
-    bool watches_links_ = false;
-};
 
 struct RunOptions {
     std::string config;
@@ -203,6 +119,7 @@ class Shell {
         auto next = load_config(options_.config, {}, generation_->number + 1, diagnostics);
         if (next && next->generation) check_reloadable(loaded_.config, next->config, diagnostics);
         if (!next || !next->generation || has_errors(diagnostics)) {
+            put_in_order(diagnostics);
             for (const Diagnostic& d : diagnostics) spdlog::error("{}", to_text(d));
             spdlog::error("the reload is refused; generation {} goes on", generation_->number);
             return nullptr;
@@ -254,10 +171,12 @@ void start_log() {
 
 int run_loop(Shell& shell, World& world, const RunOptions& options) {
     const auto clock = real_clock();
+    std::vector<Sensor*> sensors;
+    for (const auto& sensor : world.sensors) sensors.push_back(sensor.get());
     Runner runner(shell.generation(),
                   {.clock = clock,
-                   .sensors = world.sensors(),
-                   .datapath = &world.datapath(),
+                   .sensors = std::move(sensors),
+                   .datapath = world.datapath.get(),
                    .decided = [&](const Decisions& d, const EngineState& state) { shell.decided(d, state); },
                    .reload = [&] { return shell.reload(); }},
                   {.period = shell.loaded().config.period});
@@ -279,16 +198,18 @@ int run_command(const std::vector<std::string>& arguments) {
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& options = std::get<RunOptions>(parsed);
     start_log();
+    std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go; the controller stays
 
     Diagnostics diagnostics;
     auto loaded = load_config(options.config, {}, 1, diagnostics);
     if (loaded) check_interfaces(loaded->config, diagnostics);
     if (!loaded || !loaded->generation || has_errors(diagnostics)) {
+        put_in_order(diagnostics);
         for (const Diagnostic& d : diagnostics) std::cerr << to_text(d) << "\n";
         return exit_failure;
     }
     Shell shell(options, std::move(*loaded));
-    auto world = World::open(shell.loaded(), options.shadow);
+    auto world = options.shadow ? open_shadow_world(shell.loaded()) : open_world(shell.loaded());
     if (!world) {
         std::cerr << "homeostat run: " << world.error().what << "\n";
         return exit_failure;

@@ -85,7 +85,7 @@ class EchoRequests {
         iphdr ip{};
         icmphdr icmp{};
         std::memcpy(&ip, buffer.data(), sizeof ip);
-        const std::size_t start = ip.ihl * 4U;
+        const auto start = std::size_t{ip.ihl} * 4;
         if (size < start + sizeof icmp) return false;
         std::memcpy(&icmp, &buffer[start], sizeof icmp);
         if (icmp.type != ICMP_ECHOREPLY || ntohs(icmp.un.echo.id) != identifier_) return false;
@@ -122,8 +122,7 @@ class EchoService {
         const auto end = monotonic_ns() + bounds.time.count() * ns_per_ms;
         while (!stop.stop_requested() && monotonic_ns() < end && counters.received < bounds.packets) {
             std::vector<pollfd> waiting{{listener_.get(), POLLIN, 0}};
-            for (const auto& client : clients_)
-                waiting.push_back({client.get(), POLLIN, 0});
+            for (const auto& client : clients_) waiting.push_back({client.get(), POLLIN, 0});
             if (::poll(waiting.data(), waiting.size(), static_cast<int>(glance_ns / ns_per_ms)) <= 0)
                 continue;
             std::erase_if(clients_, [&](const Descriptor& client) { return !echo(client, counters); });

@@ -15,8 +15,7 @@ constexpr std::uint16_t type_ipv4 = 0x0800, type_ipv6 = 0x86dd, type_vlan = 0x81
 constexpr std::uint8_t icmp_echo = 8, icmpv6_echo = 128, hop_limit = 64;
 
 void put8(Frame& frame, std::initializer_list<std::uint8_t> values) {
-    for (const auto value : values)
-        frame.push_back(std::byte{value});
+    for (const auto value : values) frame.push_back(std::byte{value});
 }
 
 void put16(Frame& frame, std::size_t value) {
@@ -29,16 +28,14 @@ void set16(Frame& frame, std::size_t at, std::uint16_t value) {
 }
 
 template <class Bytes> void append(Frame& frame, const Bytes& bytes) {
-    for (const auto byte : bytes)
-        frame.push_back(static_cast<std::byte>(byte));
+    for (const auto byte : bytes) frame.push_back(static_cast<std::byte>(byte));
 }
 
 // RFC 1071: the complement of the sum in one's complement.
 std::uint16_t checksum(std::span<const std::byte> bytes, std::uint32_t sum = 0) {
     for (std::size_t i = 0; i < bytes.size(); ++i)
         sum += std::to_integer<std::uint32_t>(bytes[i]) << (i % 2 == 0 ? 8 : 0);
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
+    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
     return static_cast<std::uint16_t>(~sum);
 }
 

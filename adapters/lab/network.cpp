@@ -29,6 +29,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds ip_time_max{20};
+constexpr std::chrono::seconds link_time_max{5};
 constexpr std::size_t ip_message_max = 4096;
 
 std::string errno_text(int number) { return std::strerror(number); }
@@ -56,8 +57,7 @@ Result<Child> spawn(std::vector<std::string> words) {
     const Descriptor write_end(ends[1]);
 
     std::vector<char*> arguments;
-    for (auto& word : words)
-        arguments.push_back(word.data());
+    for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
 
     posix_spawn_file_actions_t actions;
@@ -89,22 +89,43 @@ std::pair<std::string, bool> read_errors(const Descriptor& errors) {
         if (count <= 0) break;
         if (said.size() < ip_message_max) said.append(buffer.data(), static_cast<std::size_t>(count));
     }
-    while (!said.empty() && said.back() == '\n')
-        said.pop_back();
+    while (!said.empty() && said.back() == '\n') said.pop_back();
     return {said, true};
+}
+
+Result<void> interface_request(const std::string& link, unsigned long operation, ifreq& request) {
+    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket) return failure("socket for " + link + ": " + errno_text(errno), errno);
+    link.copy(static_cast<char*>(request.ifr_name), IFNAMSIZ - 1);
+    if (::ioctl(socket.get(), operation, &request) != 0)
+        return failure("request to " + link + ": " + errno_text(errno), errno);
+    return {};
 }
 
 // Without GRO there is no NAPI at the receiving end of a veth, and native XDP's redirects get lost.
 Result<void> switch_gro_on(const std::string& link) {
-    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket) return failure("socket for ethtool: " + errno_text(errno), errno);
     ethtool_value value{.cmd = ETHTOOL_SGRO, .data = 1};
     ifreq request{};
-    link.copy(static_cast<char*>(request.ifr_name), IFNAMSIZ - 1);
     request.ifr_data = reinterpret_cast<char*>(&value);
-    if (::ioctl(socket.get(), SIOCETHTOOL, &request) != 0)
-        return failure("cannot switch on GRO on " + link + ": " + errno_text(errno), errno);
-    return {};
+    auto done = interface_request(link, SIOCETHTOOL, request);
+    if (!done) return failure("cannot switch on GRO: " + done.error().what, done.error().number);
+    return done;
+}
+
+// A link whose other end has just come up takes packets and drops them until the kernel's link watch has run,
+// which may take a second. To ask for the link makes newer kernels (6.8) run it at once; and as the flag is
+// set a moment before the queues are, the kernel's lock is passed once more.
+Result<void> wait_until_running(const NetNamespace& space, const std::string& link) {
+    auto entered = space.enter();
+    if (!entered) return std::unexpected(entered.error());
+    const auto ask = "link show dev " + link;
+    const auto deadline = Clock::now() + link_time_max;
+    for (ifreq request{}; (request.ifr_flags & IFF_RUNNING) == 0;) {
+        if (Clock::now() > deadline) return failure("link " + link + " did not come up", ETIMEDOUT);
+        if (auto shown = ip(ask); !shown) return shown;
+        if (auto asked = interface_request(link, SIOCGIFFLAGS, request); !asked) return asked;
+    }
+    return ip(ask);
 }
 
 Result<void> ip_all(const std::vector<std::string>& commands) {
@@ -221,6 +242,8 @@ Result<Lab> Lab::create(const std::string& tag, int queues) {
     const End peer_end{lab.peer_link, "02:00:00:00:77:02", "10.77.0.2", "fd77::2"};
     if (auto done = configure(lab.host, host_end, peer_end); !done) return std::unexpected(done.error());
     if (auto done = configure(lab.peer, peer_end, host_end); !done) return std::unexpected(done.error());
+    if (auto done = wait_until_running(lab.host, lab.host_link); !done) return std::unexpected(done.error());
+    if (auto done = wait_until_running(lab.peer, lab.peer_link); !done) return std::unexpected(done.error());
     return lab;
 }
 

@@ -48,7 +48,7 @@ class NetNamespace {
 // packets come. Addresses 10.77.0.1 (host) and 10.77.0.2 (peer), fd77::1 and fd77::2, /24 and /64; both ends
 // up, neighbours entered by hand (no ARP or ND traffic), IPv6 without duplicate address detection and
 // without router solicitations: nothing is on the wire that nobody sent. GRO is on at both ends, so that
-// native XDP delivers.
+// native XDP delivers. When create() returns, both ends carry packets.
 struct Lab {
     NetNamespace host;
     NetNamespace peer;

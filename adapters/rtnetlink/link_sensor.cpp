@@ -67,8 +67,7 @@ LinkSensor::create(SensorId id, const std::vector<std::string>& interfaces, bool
     if (!requests) return std::unexpected(requests.error());
     std::unique_ptr<LinkSensor> made(new LinkSensor(id, std::move(*notifications), std::move(*requests)));
     made->with_counters_ = with_counters;
-    for (const auto& name : interfaces)
-        made->interfaces_.push_back({.state = absent(name)});
+    for (const auto& name : interfaces) made->interfaces_.push_back({.state = absent(name)});
     return made;
 }
 
@@ -136,8 +135,7 @@ SampleBatch LinkSensor::begin_batch(Instant now) const {
 
 void LinkSensor::count(Instant now, Readings& out) {
     auto batch = begin_batch(now);
-    for (std::size_t place = 0; place < interfaces_.size(); ++place)
-        count_interface(place, batch);
+    for (std::size_t place = 0; place < interfaces_.size(); ++place) count_interface(place, batch);
     counted_at_ = now;
     out.batches.push_back(std::move(batch));
 }

@@ -51,8 +51,7 @@ std::optional<Link> parse_link(const nlmsghdr& message) {
 // A dump that was disturbed by a change is told as EINTR, and is done again.
 Result<std::vector<Link>> links(Socket& socket) {
     auto found = dump(socket);
-    for (int i = 1; i < attempts_max && !found && found.error().number == EINTR; ++i)
-        found = dump(socket);
+    for (int i = 1; i < attempts_max && !found && found.error().number == EINTR; ++i) found = dump(socket);
     return found;
 }
 
@@ -68,8 +67,7 @@ Result<std::vector<std::string>> interface_names() {
     const auto found = links(*socket);
     if (!found) return std::unexpected(found.error());
     std::vector<std::string> names;
-    for (const auto& link : *found)
-        names.push_back(link.name);
+    for (const auto& link : *found) names.push_back(link.name);
     return names;
 }
 

@@ -13,8 +13,7 @@ constexpr std::size_t buffer_bytes = 64 << 10; // more than any message about on
 
 std::unexpected<Error> errno_failure(const std::string& operation) {
     const int number = errno;
-    return failure("rtnetlink: " + operation + ": " + std::strerror(number),
-                   number);
+    return failure("rtnetlink: " + operation + ": " + std::strerror(number), number);
 }
 
 int hand_on(const nlmsghdr* message, void* each) {

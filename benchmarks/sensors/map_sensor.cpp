@@ -14,6 +14,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -138,14 +140,23 @@ double compare(const Table& table, std::vector<FieldMetric> fields, std::size_t 
     return ratio;
 }
 
-} // namespace
-
-int main() {
+bool run() {
     const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
     const Table table = make_table(cpus);
     const double one = compare(table, {{"packets", "packets_total", {}, {}}}, cpus);
     const double two =
         compare(table, {{"packets", "packets_total", {}, {}}, {"bytes", "bytes_total", {}, {}}}, cpus);
     std::printf("bar %.1fx: %s\n", bar, one <= bar && two <= bar ? "met" : "not met");
-    return one <= bar && two <= bar ? 0 : 1;
+    return one <= bar && two <= bar;
+}
+
+} // namespace
+
+int main() {
+    try {
+        return run() ? 0 : 1;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return 1;
+    }
 }

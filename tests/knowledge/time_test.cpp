@@ -14,6 +14,8 @@ struct Written {
     Duration duration;
 };
 
+void PrintTo(const Written& written, std::ostream* out) { *out << written.text; }
+
 class DurationsInShortestForm : public testing::TestWithParam<Written> {};
 
 TEST_P(DurationsInShortestForm, AreReadAndWrittenAlike) {
@@ -58,11 +60,8 @@ TEST(Time, TheLongestDurationSurvivesBothWays) {
 
 TEST(Time, ANegativeDurationIsWrittenWithASign) {
     EXPECT_EQ(to_text(-1500ms), "-1s500ms");
-    const Duration shortest{std::numeric_limits<Duration::rep>::min()};
-    EXPECT_EQ(to_text(shortest), "-" +
-                                     to_text(Duration{std::numeric_limits<Duration::rep>::max()})
-                                         .substr(0, to_text(shortest).size() - 6) +
-                                     "808ms");
+    const std::string shortest = to_text(Duration{std::numeric_limits<Duration::rep>::min()});
+    EXPECT_TRUE(shortest.starts_with("-") && shortest.ends_with("808ms")) << shortest;
 }
 
 TEST(Time, AnInstantIsWrittenInUtcWithMilliseconds) {

@@ -143,11 +143,10 @@ TEST(Symptoms, BeyondTheirLimitAreCountedAndToldOnce) {
     run.analyze.instances_per_symptom_max = 2;
     const auto lines = run.play(
         {{"a{x='1'}", "9 9 1 9"}, {"a{x='2'}", "9x3"}, {"a{x='3'}", "9x3"}, {"a{x='4'}", "9 1 1 1"}});
-    EXPECT_THAT(lines,
-                ElementsAre("0s s{x=\"1\"}: inactive -> raised (9)", "0s s{x=\"2\"}: inactive -> raised (9)",
-                            "0s message: symptom s has 2 instances, its limit: more are ignored",
-                            "2s s{x=\"1\"}: raised -> inactive (9)", "3s s{x=\"3\"}: inactive -> raised (9)",
-                            HasSubstr("3s message: symptom s has 2 instances")));
+    EXPECT_THAT(
+        lines, ElementsAre("0s s{x=\"1\"}: inactive -> raised (9)", "0s s{x=\"2\"}: inactive -> raised (9)",
+                           "0s message: symptom s has 2 instances, its limit: more are ignored",
+                           "2s s{x=\"1\"}: raised -> inactive (9)", "3s s{x=\"1\"}: inactive -> raised (9)"));
     EXPECT_EQ(run.knowledge.symptoms.at("s").instances_refused, 5U);
 }
 

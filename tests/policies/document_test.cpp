@@ -125,13 +125,14 @@ priorty = 5
 [adaptation.set.interface.eth0]
 xdp.mode = ["native"]
 )");
-    EXPECT_THAT(lines, ElementsAre(HasSubstr("p:1:11: 'version' is 2"),
-                                   HasSubstr("p:3:9: '9lives' cannot name a symptom"), HasSubstr("p:4:15: "),
-                                   HasSubstr("p:5:13: 'severity' is \"fatal\""),
-                                   HasSubstr("p:8:18: found the end, expected a symptom's name"),
-                                   HasSubstr("p:9:11: 'many' is no budget"),
-                                   HasSubstr("p:10:1: unknown key 'priorty'; did you mean 'priority'?"),
-                                   HasSubstr("p:12:14: 'native' is no XDP mode")));
+    EXPECT_THAT(lines,
+                ElementsAre(HasSubstr("p:1:11: 'version' is 2"),
+                            HasSubstr("p:3:9: '9lives' cannot name a symptom"), HasSubstr("p:4:15: "),
+                            HasSubstr("p:5:13: 'symptom.severity' is \"fatal\""),
+                            HasSubstr("p:8:18: found the end, expected a symptom's name"),
+                            HasSubstr("p:9:11: 'many' is no budget"),
+                            HasSubstr("p:10:1: unknown key 'adaptation.priorty'; did you mean 'priority'?"),
+                            HasSubstr("p:12:14: 'native' is no XDP mode")));
 }
 
 TEST(PolicyDocument, PointsIntoAMultilineExpression) {
@@ -153,6 +154,8 @@ struct Wrong {
     std::string text; // below the line of the version
     std::string told;
 };
+
+void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.told; }
 
 class WrongDocuments : public testing::TestWithParam<Wrong> {};
 
@@ -213,7 +216,7 @@ INSTANTIATE_TEST_SUITE_P(
         adaptation_with("budget = '-6/1h'\n" + sets_program, "'-6/1h' is no budget"),
         adaptation_with("budget = '6x/1h'\n" + sets_program, "'6x/1h' is no budget"),
         adaptation_with("set.interface.eth0.xdp.mode = ['drv', 'skb', 'drv']",
-                        "p:5:46: mode 'drv' stands in the ladder twice"),
+                        "p:5:47: mode 'drv' stands in the ladder twice"),
         adaptation_with("set.interface.eth0.xdp.prog = 'guard'",
                         "unknown key 'adaptation.set.interface.eth0.xdp.prog'"),
         adaptation_with("set.interface.'{{iface'.xdp.program = 'guard'", "p:5:15: '{{' is never closed"),

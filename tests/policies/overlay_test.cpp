@@ -33,15 +33,15 @@ TEST(Arbitration, WithoutOverlaysTheBaselineIsDesired) {
 
 TEST(Arbitration, OnEachAttributeTheHighestPriorityWins) {
     const Arbitration arbitration = arbitrate(
-        two_interfaces(), {overlay("low", 1, {{program, "guard"}, {limit, MapValue{{"pps", 1}}}}),
-                           overlay("high", 2, {{program, "drop"}, {mode, std::vector{XdpMode::skb}}})});
+        two_interfaces(), {overlay("a-low", 1, {{program, "guard"}, {limit, MapValue{{"pps", 1}}}}),
+                           overlay("b-high", 2, {{program, "drop"}, {mode, std::vector{XdpMode::skb}}})});
     const DesiredInterface& eth0 = arbitration.desired.at("eth0");
     EXPECT_EQ(eth0.program, "drop");
     EXPECT_EQ(eth0.ladder, std::vector{XdpMode::skb});
     EXPECT_EQ(eth0.entries.at({"limits", "udp"}), (MapValue{{"pps", 1}}));
-    EXPECT_THAT(arbitration.because.at("eth0"), ElementsAre("high{}", "low{}"));
-    EXPECT_THAT(arbitration.lost.at("low").at(Labels()),
-                ElementsAre(LostAttribute{"eth0 xdp.program", "high{}"}));
+    EXPECT_THAT(arbitration.because.at("eth0"), ElementsAre("b-high{}", "a-low{}"));
+    EXPECT_THAT(arbitration.lost.at("a-low").at(Labels()),
+                ElementsAre(LostAttribute{"eth0 xdp.program", "b-high{}"}));
     EXPECT_EQ(arbitration.desired.at("eth1"), two_interfaces().at("eth1"));
 }
 

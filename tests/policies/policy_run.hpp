@@ -19,7 +19,7 @@ DesiredState two_interfaces();
 // Throws, with the diagnostics, where the text has a mistake.
 PolicySet policies_of(std::string_view toml);
 
-// Symptoms, receipts and messages; transactions only where `plans_transactions`.
+// Plans no transactions: what is desired is in `knowledge`.
 class PolicyRun {
   public:
     explicit PolicyRun(std::string_view toml);

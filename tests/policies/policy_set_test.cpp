@@ -67,9 +67,9 @@ TEST(PolicySet, RefusesNamesThatStandTwiceAlsoInTwoFiles) {
         "[[adaptation]]\nname = 'a'\nwhen = 's'\nset.interface.eth0.xdp.program = 'p'\n";
     EXPECT_THAT(
         mistakes({symptom + adaptation + signal("g", "up"), signal("g", "up") + adaptation + symptom}),
-        ElementsAre("p1:3:9: signal 'g' stands twice; the first is at p0:10",
-                    "p1:6:9: adaptation 'a' stands twice; the first is at p0:6",
-                    "p1:10:9: symptom 's' stands twice; the first is at p0:3"));
+        testing::UnorderedElementsAre("p1:3:9: signal 'g' stands twice; the first is at p0:10",
+                                      "p1:6:9: adaptation 'a' stands twice; the first is at p0:6",
+                                      "p1:10:9: symptom 's' stands twice; the first is at p0:3"));
 }
 
 TEST(PolicySet, RefusesASymptomThatNobodyDeclares) {

@@ -1,0 +1,82 @@
+#include "policies/reconcile.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace homeostat {
+namespace {
+
+const MapEntry udp{"limits", "udp"};
+const MapEntry tcp{"limits", "tcp"};
+
+ActualInterface present(std::optional<AttachedXdp> xdp = {}, std::map<MapEntry, MapValue> entries = {}) {
+    return {.present = true, .up = true, .xdp = std::move(xdp), .entries = std::move(entries)};
+}
+
+DesiredInterface desired(std::optional<std::string> program, std::vector<XdpMode> ladder = {XdpMode::drv},
+                         std::map<MapEntry, MapValue> entries = {}) {
+    return {.program = std::move(program), .ladder = std::move(ladder), .entries = std::move(entries)};
+}
+
+AttachedXdp attached(const std::string& program, XdpMode mode = XdpMode::drv) { return {program, mode, 7}; }
+
+std::vector<std::string> steps(const DesiredInterface& should, const ActualInterface& is) {
+    std::vector<std::string> lines;
+    for (const Step& step : reconcile(should, is)) lines.push_back(to_text(step));
+    return lines;
+}
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Reconcile, WhatIsAsItShouldBeNeedsNoStep) {
+    EXPECT_THAT(steps(desired("guard"), present(attached("guard"))), IsEmpty());
+    EXPECT_THAT(steps(desired(std::nullopt), present()), IsEmpty());
+}
+
+TEST(Reconcile, AttachesReplacesSwitchesAndDetaches) {
+    EXPECT_THAT(steps(desired("guard"), present()), ElementsAre("attach guard (drv)"));
+    EXPECT_THAT(steps(desired("guard"), present(attached("counter"))), ElementsAre("replace by guard"));
+    EXPECT_THAT(steps(desired("guard"), present(attached("guard", XdpMode::skb))),
+                ElementsAre("switch to guard (drv)"));
+    EXPECT_THAT(steps(desired("guard"), present(attached("counter", XdpMode::skb))),
+                ElementsAre("switch to guard (drv)"));
+    EXPECT_THAT(steps(desired(std::nullopt), present(attached("guard"))), ElementsAre("detach"));
+}
+
+TEST(Reconcile, LeavesAnyModeOfTheLadderAlone) {
+    const std::vector<XdpMode> ladder{XdpMode::drv, XdpMode::skb};
+    EXPECT_THAT(steps(desired("guard", ladder), present(attached("guard", XdpMode::skb))), IsEmpty());
+    EXPECT_THAT(steps(desired("guard", ladder), present(attached("counter", XdpMode::skb))),
+                ElementsAre("replace by guard"));
+    EXPECT_THAT(steps(desired("guard", ladder), present()), ElementsAre("attach guard (drv, else skb)"));
+}
+
+TEST(Reconcile, WritesValuesBeforeTheProgramAndClearsAfterIt) {
+    EXPECT_THAT(steps(desired("guard", {XdpMode::drv}, {{udp, {{"pps", 5}}}}),
+                      present(attached("counter"), {{tcp, {{"pps", 9}}}})),
+                ElementsAre("set limits[udp] to {pps = 5}", "replace by guard", "clear limits[tcp]"));
+}
+
+TEST(Reconcile, WritesAValueOnlyWhereAFieldDiffersOrIsMissing) {
+    const DesiredInterface should = desired(std::nullopt, {}, {{udp, {{"pps", 5}}}});
+    EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 5}, {"burst", 1}}}})), IsEmpty())
+        << "burst is not ours";
+    EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 6}}}})),
+                ElementsAre("set limits[udp] to {pps = 5}"));
+    EXPECT_THAT(steps(should, present({}, {{udp, {{"burst", 5}}}})),
+                ElementsAre("set limits[udp] to {pps = 5}"));
+}
+
+TEST(Reconcile, AnAbsentInterfaceHasNoSteps) {
+    EXPECT_THAT(steps(desired("guard", {XdpMode::drv}, {{udp, {{"pps", 5}}}}), ActualInterface{}), IsEmpty());
+}
+
+TEST(Reconcile, AnInterfaceThatIsDownIsReconciledAllTheSame) {
+    ActualInterface down = present();
+    down.up = false;
+    EXPECT_THAT(steps(desired("guard"), down), ElementsAre("attach guard (drv)"));
+}
+
+} // namespace
+} // namespace homeostat

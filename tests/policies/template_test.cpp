@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <limits>
 
 namespace homeostat {
@@ -56,7 +57,7 @@ TEST(NumberText, IsTheShortestThatGivesTheSameNumber) {
     EXPECT_EQ(number_text(std::numeric_limits<double>::quiet_NaN()), "NaN");
     EXPECT_EQ(number_text(std::numeric_limits<double>::infinity()), "+Inf");
     EXPECT_EQ(number_text(-std::numeric_limits<double>::infinity()), "-Inf");
-    EXPECT_EQ(std::stod(number_text(std::numeric_limits<double>::denorm_min())),
+    EXPECT_EQ(std::strtod(number_text(std::numeric_limits<double>::denorm_min()).c_str(), nullptr),
               std::numeric_limits<double>::denorm_min());
     EXPECT_EQ(number_text(-std::numeric_limits<double>::max()), "-1.7976931348623157e+308");
 }

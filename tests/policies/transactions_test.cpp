@@ -1,0 +1,163 @@
+#include "policies/plan.hpp"
+#include "tests/policies/script.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace homeostat::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using namespace std::chrono_literals;
+
+// Plans at given times and answers by hand.
+class Transactions : public testing::Test {
+  protected:
+    Transactions() {
+        for (const char* name : {"eth0", "eth1"}) {
+            knowledge_.desired[name] = {.program = std::nullopt, .ladder = {XdpMode::drv}, .entries = {}};
+            knowledge_.actual[name] = {.present = true, .up = true, .xdp = {}, .entries = {}};
+        }
+    }
+
+    std::vector<std::string> plan(Duration at) {
+        Decisions decisions;
+        plan_transactions(knowledge_, at_ms(0) + at, decisions);
+        for (const PlannedTransaction& planned : decisions.transactions) last_ = planned.transaction;
+        return lines_of(decisions);
+    }
+
+    void answer(Duration at, bool ok) {
+        Outcome outcome;
+        outcome.id = last_.id;
+        outcome.interface = last_.interface;
+        outcome.ok = ok;
+        outcome.actual = knowledge_.actual[last_.interface];
+        if (ok && knowledge_.desired[last_.interface].program)
+            outcome.actual.xdp = {*knowledge_.desired[last_.interface].program, XdpMode::drv, 1};
+        note_outcome(knowledge_, outcome, at_ms(0) + at);
+    }
+
+    void want(const std::string& program, const std::string& interface = "eth0") {
+        knowledge_.desired[interface].program = program;
+    }
+
+    Knowledge knowledge_;
+    Transaction last_;
+};
+
+TEST_F(Transactions, ComeOnlyWhereSomethingDiffers) {
+    EXPECT_THAT(plan(0s), IsEmpty());
+    want("guard");
+    EXPECT_THAT(plan(1s), ElementsAre("eth0: attach guard (drv) (because baseline)"));
+}
+
+TEST_F(Transactions, AreOneInFlightForEachTarget) {
+    want("guard");
+    EXPECT_EQ(plan(0s).size(), 1U);
+    want("drop");
+    EXPECT_THAT(plan(1s), IsEmpty()) << "eth0 has one in flight";
+    want("guard", "eth1");
+    EXPECT_EQ(plan(2s).size(), 1U) << "eth1 has none";
+}
+
+TEST_F(Transactions, LaterChangesGoWhenTheOneInFlightIsDone) {
+    want("guard");
+    plan(0s);
+    want("drop");
+    Outcome done;
+    done.id = last_.id;
+    done.interface = "eth0";
+    done.ok = true;
+    done.actual = knowledge_.actual["eth0"];
+    done.actual.xdp = {"guard", XdpMode::drv, 1};
+    note_outcome(knowledge_, done, at_ms(100));
+    EXPECT_THAT(plan(100ms), ElementsAre("eth0: replace by drop (because baseline)"));
+}
+
+TEST_F(Transactions, AreRetriedAfterOneSecondDoublingToFiveMinutes) {
+    want("guard");
+    Duration now{0};
+    for (const Duration delay : {1s, 2s, 4s, 8s, 16s, 32s, 64s, 128s, 256s, 300s, 300s, 300s}) {
+        ASSERT_EQ(plan(now).size(), 1U) << to_text(now);
+        answer(now, false);
+        EXPECT_THAT(plan(now + delay - 1ms), IsEmpty()) << to_text(delay);
+        now += delay;
+    }
+    EXPECT_EQ(knowledge_.targets["eth0"].failed_total, 12U);
+}
+
+TEST_F(Transactions, OtherStepsThanThoseThatFailedGoAtOnceAndBeginAnew) {
+    want("guard");
+    for (const Duration at : {0s, 1s, 3s}) {
+        ASSERT_EQ(plan(at).size(), 1U);
+        answer(at, false);
+    }
+    want("drop");
+    EXPECT_THAT(plan(3001ms), ElementsAre("eth0: attach drop (drv) (because baseline)"));
+    answer(3001ms, false);
+    EXPECT_THAT(plan(4000ms), IsEmpty());
+    EXPECT_EQ(plan(4001ms).size(), 1U);
+}
+
+TEST_F(Transactions, ASuccessEndsTheBackOff) {
+    want("guard");
+    plan(0s);
+    answer(0s, false);
+    plan(1s);
+    answer(1s, true);
+    EXPECT_THAT(plan(2s), IsEmpty());
+    knowledge_.actual["eth0"].xdp.reset();
+    ASSERT_EQ(plan(10s).size(), 1U);
+    answer(10s, false);
+    EXPECT_EQ(plan(11s).size(), 1U) << "the first failure again";
+}
+
+TEST_F(Transactions, DriftIsAnsweredLikeAnyDifference) {
+    want("guard");
+    plan(0s);
+    answer(0s, true);
+    knowledge_.actual["eth0"].xdp->program = "foreign";
+    EXPECT_THAT(plan(100ms), ElementsAre("eth0: replace by guard (because baseline)"));
+}
+
+// Else a value that the kernel does not keep would be written without end.
+TEST_F(Transactions, TheSameStepsRightAfterASuccessWaitTheirSecond) {
+    want("guard");
+    plan(0s);
+    answer(0s, true);
+    knowledge_.actual["eth0"].xdp.reset();
+    EXPECT_THAT(plan(999ms), IsEmpty());
+    EXPECT_EQ(plan(1s).size(), 1U);
+}
+
+TEST_F(Transactions, AnAnswerToNothingDoesNotEndTheOneInFlight) {
+    want("guard");
+    plan(0s);
+    Outcome stray;
+    stray.id = TransactionId{99};
+    stray.interface = "eth0";
+    stray.actual = knowledge_.actual["eth0"];
+    note_outcome(knowledge_, stray, at_ms(1));
+    EXPECT_THAT(plan(5s), IsEmpty());
+    EXPECT_EQ(knowledge_.targets["eth0"].failed_total, 0U);
+}
+
+TEST_F(Transactions, HaveIdsThatAreNeverUsedTwice) {
+    want("guard");
+    want("guard", "eth1");
+    Decisions decisions;
+    plan_transactions(knowledge_, at_ms(0), decisions);
+    ASSERT_EQ(decisions.transactions.size(), 2U);
+    EXPECT_NE(decisions.transactions[0].transaction.id, decisions.transactions[1].transaction.id);
+}
+
+TEST_F(Transactions, SayWhichOverlaysTheyAreFor) {
+    want("guard");
+    knowledge_.desired_because["eth0"] = {"a{}", "b{}"};
+    EXPECT_THAT(plan(0s), ElementsAre("eth0: attach guard (drv) (because a{}, b{})"));
+}
+
+} // namespace
+} // namespace homeostat::test

@@ -15,6 +15,8 @@ struct Mistake {
     std::string told;
 };
 
+void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.text; }
+
 class WrongConditions : public testing::TestWithParam<Mistake> {};
 
 TEST_P(WrongConditions, AreRefusedWithTheOffsetOfTheMistake) {
@@ -59,6 +61,8 @@ struct Truth {
     Raised raised;
     std::vector<std::string> keys; // for which it holds
 };
+
+void PrintTo(const Truth& truth, std::ostream* out) { *out << truth.when; }
 
 std::map<std::string, SymptomMemory> memory_of(const Raised& raised,
                                                SymptomState state = SymptomState::raised) {

@@ -43,8 +43,7 @@ TEST(Frames, CarryVlanTagsFromTheOutermostOn) {
 TEST(Frames, HaveTheChecksumOfTheirIpHeader) {
     const auto frame = ip_frame({}, 47, 100);
     unsigned sum = 0;
-    for (std::size_t i = 14; i < 34; i += 2)
-        sum += pair_at(frame, i);
+    for (std::size_t i = 14; i < 34; i += 2) sum += pair_at(frame, i);
     EXPECT_EQ((sum & 0xffff) + (sum >> 16), 0xffffU);
 }
 

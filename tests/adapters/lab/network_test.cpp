@@ -25,8 +25,7 @@ bool exists(const std::string& name) { return std::filesystem::exists("/run/netn
 std::set<std::string> links_here() {
     std::set<std::string> names;
     auto* all = ::if_nameindex();
-    for (auto* link = all; link->if_index != 0; ++link)
-        names.insert(link->if_name);
+    for (auto* link = all; link->if_index != 0; ++link) names.insert(link->if_name);
     ::if_freenameindex(all);
     return names;
 }

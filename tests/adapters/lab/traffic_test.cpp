@@ -154,6 +154,14 @@ TEST_F(LabTraffic, ToAPortWithoutAServiceIsAnErrorThatNamesIt) {
     EXPECT_EQ(talk.error().what, "TCP to 10.77.0.1 port 4242: connect: Connection refused");
 }
 
+TEST_F(LabTraffic, IsCarriedBothWaysAsSoonAsThereIsALab) {
+    const std::vector<Frame> frames(10, udp_frame({}));
+    must(send_frames(lab_->host, lab_->host_link, frames)); // the end that was up first
+    must(send_frames(lab_->peer, lab_->peer_link, frames));
+    EXPECT_TRUE(eventually([&] { return packets_of(lab_->peer, lab_->peer_link).received >= 10; }));
+    EXPECT_TRUE(eventually([&] { return reached_host() >= 10; }));
+}
+
 TEST_F(LabTraffic, OfFramesReachesTheSocketsTheyWereBuiltFor) {
     auto sink = must(receive_udp(lab_->host, port));
     std::vector<Frame> frames;

@@ -35,8 +35,7 @@ inline LinkPackets packets_of(const NetNamespace& space, const std::string& link
         LinkPackets packets;
         std::uint64_t skipped = 0;
         fields >> skipped >> packets.received;
-        for (int i = 0; i < 7; ++i)
-            fields >> skipped;
+        for (int i = 0; i < 7; ++i) fields >> skipped;
         fields >> packets.transmitted;
         return packets;
     }

@@ -1,0 +1,105 @@
+#include "engine/facts.hpp"
+#include "tests/engine/scenario.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace homeostat::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string policy = R"(
+[[symptom]]
+name = "flood"
+raise = "pps > 100"
+[[adaptation]]
+name = "guard"
+when = "flood"
+set.interface."{{iface}}".xdp.program = "guard"
+)";
+
+const std::string eth0 = "pps{iface='eth0'}";
+
+TEST(Facts, AreStateSetsWithEveryState) {
+    Scenario scenario({policy});
+    scenario.play({{eth0, "10 10"}});
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='drv'}"), 1);
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='skb'}"), 0);
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='hw'}"), 0);
+    EXPECT_EQ(scenario.value("xdp_program{iface='eth1',program='counter'}"), 1);
+    EXPECT_EQ(scenario.value("xdp_program{iface='eth1',program='guard'}"), 0);
+    EXPECT_EQ(scenario.value("link_present{iface='eth1'}"), 1);
+    EXPECT_EQ(scenario.value("link_up{iface='eth1'}"), 1);
+}
+
+TEST(Facts, FollowSymptomsAndAdaptationsFromTheNextPeriodOn) {
+    Scenario scenario({policy});
+    scenario.play({{eth0, "10 200 200 10 10"}});
+    // Facts are recorded before the symptoms move on; an instance that ended has no series.
+    EXPECT_EQ(scenario.value("symptom_raised{symptom='flood',iface='eth0'}"), std::nullopt);
+    scenario.tick(5s, {{eth0, 200}});
+    scenario.tick(6s, {{eth0, 200}});
+    EXPECT_EQ(scenario.value("symptom_raised{symptom='flood',iface='eth0'}"), 1);
+    EXPECT_EQ(scenario.value("adaptation_active{adaptation='guard',iface='eth0'}"), 1);
+    scenario.tick(7s, {{eth0, 200}});
+    EXPECT_EQ(scenario.value("xdp_program{iface='eth0',program='guard'}"), 1);
+}
+
+TEST(Facts, AreRecordedAtPeriodicTicksOnly) {
+    Scenario scenario({policy});
+    scenario.tick(0s, {{eth0, 10}});
+    Inputs urgent;
+    urgent.now = at_ms(1'000'000'000'500);
+    urgent.periodic = false;
+    tick(scenario.state, urgent);
+    EXPECT_EQ(scenario.value("homeostat_ticks_total"), 1);
+    scenario.tick(1s, {{eth0, 10}});
+    EXPECT_EQ(scenario.value("homeostat_ticks_total"), 3);
+}
+
+TEST(Facts, CanBeAskedByPolicies) {
+    Scenario scenario({"[[symptom]]\nname = 'down'\nraise = 'link_up == 0'\n"});
+    scenario.tick(0s);
+    scenario.link("eth1", false);
+    EXPECT_THAT(lines_of(scenario.tick(1s)),
+                testing::Contains("down{iface=\"eth1\"}: inactive -> raised (0)"));
+}
+
+TEST(Facts, CountTicksThatWereSkippedAndWhatWasLost) {
+    Scenario scenario({policy});
+    Inputs inputs;
+    inputs.now = at_ms(1'000'000'000'000);
+    inputs.ticks_skipped = 4;
+    inputs.inputs_dropped = 7;
+    tick(scenario.state, inputs);
+    scenario.tick(1s);
+    EXPECT_EQ(scenario.value("homeostat_ticks_total{skipped='true'}"), 4);
+    EXPECT_EQ(scenario.value("homeostat_limit_hits_total{limit='inputs_queued_max'}"), 7);
+    EXPECT_EQ(scenario.value("homeostat_limit_hits_total{limit='series_max'}"), 0);
+}
+
+TEST(Facts, OfASensorThatNeverReadIsDown) {
+    EngineState state(generation_of({policy}));
+    Inputs inputs;
+    inputs.now = at_ms(1000);
+    tick(state, inputs);
+    const auto ids = state.knowledge.series.named("sensor_up");
+    ASSERT_EQ(ids.size(), 1U);
+    EXPECT_EQ(state.knowledge.series.newest(ids.front(), at_ms(1000), 5min)->value, 0);
+}
+
+TEST(Facts, AreAllNamed) {
+    Scenario scenario({policy});
+    scenario.play({{eth0, "10 200 200"}});
+    const ProvidedMetrics names = fact_names();
+    for (const SeriesId id : scenario.state.knowledge.series.all()) {
+        const std::string name(scenario.state.knowledge.series.labels(id).metric_name());
+        EXPECT_TRUE(name == "pps" || names.contains(name)) << name;
+    }
+    for (const std::string& name : names)
+        EXPECT_FALSE(scenario.state.knowledge.series.named(name).empty()) << name;
+}
+
+} // namespace
+} // namespace homeostat::test

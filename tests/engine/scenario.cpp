@@ -1,0 +1,118 @@
+#include "tests/engine/scenario.hpp"
+
+#include "engine/check.hpp"
+#include "engine/config.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace homeostat::test {
+
+namespace {
+
+constexpr Instant start = at_ms(1'000'000'000'000);
+
+std::string with_lines(std::string_view config, const std::vector<std::string>& lines) {
+    std::string text(config);
+    for (const std::string& line : lines) text += line + "\n";
+    return text;
+}
+
+} // namespace
+
+GenerationPtr generation_of(const std::vector<std::string>& policies, std::uint64_t number,
+                            std::string_view config_text) {
+    Diagnostics diagnostics;
+    const auto config = read_config(config_text, "config.toml", diagnostics);
+    GenerationPtr generation;
+    if (config) {
+        std::vector<PolicyDocument> documents;
+        for (const std::string& policy : policies)
+            documents.push_back(read_policy("version = 1\n" + policy, "policy.toml", diagnostics));
+        generation = make_generation(*config, std::move(documents), {}, number, diagnostics);
+    }
+    std::string mistakes;
+    for (const Diagnostic& diagnostic : diagnostics) mistakes += to_text(diagnostic) + "\n";
+    if (!generation) throw std::invalid_argument(mistakes);
+    return generation;
+}
+
+Scenario::Scenario(const std::vector<std::string>& policies, ScenarioOptions options)
+    : state(generation_of(policies, 1, with_lines(small_config, options.config_changes))),
+      options_(std::move(options)) {
+    next_.observed = kernel.read_back();
+}
+
+void Scenario::reload(const std::vector<std::string>& policies) {
+    next_.reload = generation_of(policies, state.generation->number + 1,
+                                 with_lines(small_config, options_.config_changes));
+}
+
+void Scenario::link(const std::string& interface, bool present) {
+    next_.readings.links.push_back({.interface = interface, .present = present, .up = present, .index = 1});
+}
+
+SampleBatch Scenario::batch(Instant now, std::vector<std::pair<std::string, double>> samples) {
+    SampleBatch read;
+    read.time = now;
+    read.error = std::exchange(sensor_error_, "");
+    if (!read.error.empty()) return read;
+    if (options_.backwards) std::ranges::reverse(samples);
+    for (const auto& [series, value] : samples) {
+        const auto known = std::ranges::find(series_, series);
+        const auto local = static_cast<std::uint32_t>(known - series_.begin());
+        if (known == series_.end()) {
+            series_.push_back(series);
+            read.defined.push_back({local, labels_of(series)});
+        }
+        if (is_stale(value))
+            read.ended.push_back(local);
+        else
+            read.samples.push_back({local, value});
+    }
+    return read;
+}
+
+Decisions Scenario::tick(Duration at, const std::vector<std::pair<std::string, double>>& samples) {
+    now_ = start + at;
+    Inputs inputs = std::exchange(next_, Inputs{});
+    inputs.now = now_;
+    inputs.readings.batches.push_back(batch(now_, samples));
+    const Decisions decisions = homeostat::tick(state, inputs);
+    for (const PlannedTransaction& planned : decisions.transactions)
+        next_.outcomes.push_back(datapath_.apply(planned.transaction));
+    history.push_back(decisions);
+    return decisions;
+}
+
+std::vector<std::string> Scenario::play(const std::vector<ScriptedSeries>& script, Duration from,
+                                        Duration step) {
+    std::vector<std::vector<std::optional<double>>> values;
+    std::size_t steps = 0;
+    for (const ScriptedSeries& series : script) {
+        values.push_back(values_of(series.values));
+        steps = std::max(steps, values.back().size());
+    }
+    std::vector<std::string> lines;
+    for (std::size_t i = 0; i < steps; ++i) {
+        std::vector<std::pair<std::string, double>> samples;
+        for (std::size_t s = 0; s < script.size(); ++s)
+            if (i < values[s].size() && values[s][i]) samples.emplace_back(script[s].series, *values[s][i]);
+        const Duration at = from + step * static_cast<Duration::rep>(i);
+        for (const std::string& line : lines_of(tick(at, samples))) lines.push_back(to_text(at) + " " + line);
+    }
+    return lines;
+}
+
+std::optional<double> Scenario::value(const std::string& series) const {
+    const SeriesStore& store = state.knowledge.series;
+    const Labels labels = labels_of(series);
+    for (const SeriesId id : store.named(labels.metric_name())) {
+        if (store.labels(id) != labels) continue;
+        const auto point = store.newest(id, now_, std::chrono::minutes{5});
+        return point ? std::optional(point->value) : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+} // namespace homeostat::test
