@@ -276,7 +276,7 @@ class Checker {
                             ": shorten it, or raise limits.samples_per_series_max");
             }
         };
-        for (const Signal& signal : policies.signals) check(signal.rule.expr);
+        for (const SignalRule& signal : policies.signals) check(signal.expr);
         for (const Symptom& symptom : policies.symptoms) {
             check(symptom.rule.raise);
             if (symptom.rule.clear) check(*symptom.rule.clear);

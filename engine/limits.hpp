@@ -18,12 +18,13 @@ struct Limits {
     std::size_t instances_per_adaptation_max = 1'000;
     std::size_t changes_per_minute_max = 60; // overlays applied, over all adaptations
 
-    // For one expression in one tick.
-    promql::EvalOptions evaluation() const {
+    // For one expression in one tick. The cache stays the caller's.
+    promql::EvalOptions evaluation(promql::SelectorCache& selectors) const {
         return {.lookback = lookback,
                 .samples_max = samples_per_evaluation_max,
                 .series_max = store.series_max,
-                .result_max = store.series_max};
+                .result_max = store.series_max,
+                .selectors = &selectors};
     }
 };
 

@@ -47,9 +47,8 @@ void adopt_symptoms(const PolicySet& next, Knowledge& knowledge, Instant now) {
 void end_removed_signals(const PolicySet& next, Knowledge& knowledge, Instant now) {
     const ProvidedMetrics facts = fact_names();
     for (auto& [family, recorded] : knowledge.recorded) {
-        const bool is_signal = std::ranges::any_of(next.signals, [&, &name = family](const Signal& signal) {
-            return signal.rule.name.text == name;
-        });
+        const bool is_signal = std::ranges::any_of(
+            next.signals, [&, &name = family](const SignalRule& signal) { return signal.name.text == name; });
         if (!is_signal && !facts.contains(family)) (void)record(knowledge, family, {}, now);
     }
 }
@@ -58,6 +57,7 @@ void end_removed_signals(const PolicySet& next, Knowledge& knowledge, Instant no
 
 void adopt_generation(EngineState& state, const Generation& before, Instant now, Decisions& decisions) {
     const PolicySet& next = state.generation->policies;
+    state.selectors = {};
     state.knowledge.series.set_retention([generation = state.generation](const Labels& labels) {
         return generation->policies.history_for(labels);
     });

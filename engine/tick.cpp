@@ -47,7 +47,7 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
     if (inputs.periodic) record_facts(state, inputs.now, decisions);
 
     const AnalyzeLimits analyze{.instances_per_symptom_max = generation.limits.instances_per_symptom_max,
-                                .evaluation = generation.limits.evaluation()};
+                                .evaluation = generation.limits.evaluation(state.selectors)};
     record_signals(generation.policies, state.knowledge, inputs.now, analyze, decisions);
     advance_symptoms(generation.policies, state.knowledge, inputs.now, analyze, decisions);
 

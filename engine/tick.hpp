@@ -48,6 +48,7 @@ struct EngineState {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;
     std::uint64_t inputs_dropped = 0;
+    promql::SelectorCache selectors; // of the generation's expressions
     bool adopted = false;            // the generation is taken over
     std::optional<Instant> swept_at; // when series were last forgotten
 };

@@ -195,9 +195,9 @@ class SymptomTick {
 void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now, const AnalyzeLimits& limits,
                     Decisions& decisions) {
     std::vector<LabelledValue> values;
-    for (const Signal& signal : policies.signals) {
-        const std::string& name = signal.rule.name.text;
-        const auto result = evaluate_vector(signal.rule.expr.expr, knowledge, now, limits);
+    for (const SignalRule& signal : policies.signals) {
+        const std::string& name = signal.name.text;
+        const auto result = evaluate_vector(signal.expr.expr, knowledge, now, limits);
         values.clear();
         if (result)
             for (const promql::Sample& sample : *result)

@@ -35,14 +35,14 @@ template <class Rule, class NameOf> void order_by_name(std::vector<Rule>& rules,
 // Depth-first: a signal after those that it reads.
 class SignalOrder {
   public:
-    SignalOrder(std::vector<Signal>& signals, Diagnostics& diagnostics)
+    SignalOrder(std::vector<SignalRule>& signals, Diagnostics& diagnostics)
         : signals_(&signals), diagnostics_(&diagnostics), state_(signals.size(), State::unseen) {
-        for (std::size_t i = 0; i < signals.size(); ++i) index_[signals[i].rule.name.text] = i;
+        for (std::size_t i = 0; i < signals.size(); ++i) index_[signals[i].name.text] = i;
     }
 
-    std::vector<Signal> sorted() {
+    std::vector<SignalRule> sorted() {
         for (std::size_t i = 0; i < signals_->size(); ++i) visit(i);
-        std::vector<Signal> result;
+        std::vector<SignalRule> result;
         for (const std::size_t i : order_) result.push_back(std::move((*signals_)[i]));
         return result;
     }
@@ -53,13 +53,13 @@ class SignalOrder {
     void visit(std::size_t i) {
         if (state_[i] != State::unseen) return;
         state_[i] = State::open;
-        const Condition& condition = (*signals_)[i].rule.expr;
+        const Condition& condition = (*signals_)[i].expr;
         for (const promql::MetricName& metric : promql::metric_names(condition.expr)) {
             const auto other = index_.find(metric.name);
             if (other == index_.end()) continue;
             if (state_[other->second] == State::open)
                 report(*diagnostics_, condition.source, metric.at.offset,
-                       "signal '" + (*signals_)[i].rule.name.text + "' reads '" + metric.name +
+                       "signal '" + (*signals_)[i].name.text + "' reads '" + metric.name +
                            "', which reads it in turn",
                        "break the circle");
             visit(other->second);
@@ -68,7 +68,7 @@ class SignalOrder {
         order_.push_back(i);
     }
 
-    std::vector<Signal>* signals_;
+    std::vector<SignalRule>* signals_;
     Diagnostics* diagnostics_;
     std::map<std::string, std::size_t> index_;
     std::vector<State> state_;
@@ -115,12 +115,12 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     std::vector<std::string> left_out;
     for (PolicyDocument& document : documents) {
         std::ranges::move(document.left_out, std::back_inserter(left_out));
-        for (SignalRule& rule : document.signals) set.signals.push_back({std::move(rule)});
+        std::ranges::move(document.signals, std::back_inserter(set.signals));
         for (SymptomRule& rule : document.symptoms) set.symptoms.push_back(derive(std::move(rule)));
         std::ranges::move(document.adaptations, std::back_inserter(set.adaptations));
     }
     order_by_name(
-        set.signals, "signal", [](const Signal& s) -> const SourceText& { return s.rule.name; }, diagnostics);
+        set.signals, "signal", [](const SignalRule& s) -> const SourceText& { return s.name; }, diagnostics);
     order_by_name(
         set.symptoms, "symptom", [](const Symptom& s) -> const SourceText& { return s.rule.name; },
         diagnostics);
@@ -131,18 +131,18 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
 
     ProvidedMetrics all = provided != nullptr ? *provided : ProvidedMetrics{};
     all.insert(left_out.begin(), left_out.end());
-    for (const Signal& signal : set.signals) {
-        if (provided != nullptr && provided->contains(signal.rule.name.text))
-            report(diagnostics, signal.rule.name, 0,
-                   "'" + signal.rule.name.text + "' is a metric that a sensor or the controller provides",
+    for (const SignalRule& signal : set.signals) {
+        if (provided != nullptr && provided->contains(signal.name.text))
+            report(diagnostics, signal.name, 0,
+                   "'" + signal.name.text + "' is a metric that a sensor or the controller provides",
                    "name the signal differently");
-        all.insert(signal.rule.name.text);
+        all.insert(signal.name.text);
     }
     const auto take = [&](const Condition& condition) {
         if (provided != nullptr) check_metrics(condition, all, diagnostics);
         std::ranges::move(promql::selectors(condition.expr), std::back_inserter(set.selectors));
     };
-    for (const Signal& signal : set.signals) take(signal.rule.expr);
+    for (const SignalRule& signal : set.signals) take(signal.expr);
     for (const Symptom& symptom : set.symptoms) {
         take(symptom.rule.raise);
         if (symptom.rule.clear) take(*symptom.rule.clear);

@@ -13,10 +13,6 @@
 
 namespace homeostat {
 
-struct Signal {
-    SignalRule rule;
-};
-
 struct Symptom {
     SymptomRule rule;
     promql::Expr raise_presence; // P(raise), see promql::presence
@@ -25,7 +21,7 @@ struct Symptom {
 };
 
 struct PolicySet {
-    std::vector<Signal> signals;                 // each after those that it reads
+    std::vector<SignalRule> signals;             // each after those that it reads
     std::vector<Symptom> symptoms;               // by name
     std::vector<AdaptationRule> adaptations;     // by name
     std::vector<promql::SelectorNeed> selectors; // of all expressions

@@ -169,10 +169,10 @@ std::vector<std::string> json_lines(const Decisions& decisions) {
 std::string signals_json(const EngineState& state, Instant now) {
     json::array values;
     const SeriesStore& store = state.knowledge.series;
-    for (const Signal& signal : state.generation->policies.signals)
-        for (const SeriesId id : store.named(signal.rule.name.text))
+    for (const SignalRule& signal : state.generation->policies.signals)
+        for (const SeriesId id : store.named(signal.name.text))
             if (const auto point = store.newest(id, now, state.generation->limits.lookback))
-                values.push_back({{"signal", signal.rule.name.text},
+                values.push_back({{"signal", signal.name.text},
                                   {"labels", labels_json(store.labels_without_name(id))},
                                   {"value", number(point->value)}});
     json::object object = begin("signals", now, state.generation->number);

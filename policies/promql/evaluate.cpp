@@ -132,21 +132,45 @@ TimeRange Evaluation::time_range(const Expr& matrix) const {
     return {end - subquery.range, end};
 }
 
-Result<void> Evaluation::for_each_match(const Selector& selector, Visitor<SeriesId> visit) {
+namespace {
+
+std::vector<SeriesId> choose(const Selector& selector, const SeriesStore& store) {
+    const auto matches = [&](SeriesId id) {
+        const Labels& labels = store.labels(id);
+        return std::ranges::all_of(selector.matchers,
+                                   [&](const Matcher& m) { return m.matches(labels.get(m.label)); });
+    };
     std::vector<SeriesId> every;
-    std::span<const SeriesId> ids;
+    std::span<const SeriesId> candidates;
     if (selector.metric_name.empty())
-        ids = every = store_.all();
+        candidates = every = store.all();
     else
-        ids = store_.named(selector.metric_name);
+        candidates = store.named(selector.metric_name);
+    std::vector<SeriesId> chosen;
+    std::ranges::copy_if(candidates, std::back_inserter(chosen), matches);
+    return chosen;
+}
+
+} // namespace
+
+std::span<const SeriesId> SelectorCache::series_of(const Selector& selector, const SeriesStore& store) {
+    const auto [place, is_new] = chosen_.try_emplace(&selector);
+    Chosen& chosen = place->second;
+    if (is_new || chosen.index_version != store.index_version())
+        chosen = {store.index_version(), choose(selector, store)};
+    return chosen.series;
+}
+
+Result<void> Evaluation::for_each_match(const Selector& selector, Visitor<SeriesId> visit) {
+    std::vector<SeriesId> searched;
+    std::span<const SeriesId> ids;
+    if (options_.selectors != nullptr)
+        ids = options_.selectors->series_of(selector, store_);
+    else
+        ids = searched = choose(selector, store_);
     series_used_ += ids.size();
     if (auto in_limits = within_limits(); !in_limits) return in_limits;
-    for (const SeriesId id : ids) {
-        const Labels& labels = store_.labels(id);
-        if (std::ranges::all_of(selector.matchers,
-                                [&](const Matcher& m) { return m.matches(labels.get(m.label)); }))
-            visit(id);
-    }
+    for (const SeriesId id : ids) visit(id);
     return within_limits();
 }
 

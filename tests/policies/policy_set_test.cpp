@@ -37,7 +37,7 @@ std::string signal(const std::string& name, const std::string& expr) {
 std::vector<std::string> order_of(const std::vector<std::string>& files) {
     Diagnostics diagnostics;
     std::vector<std::string> names;
-    for (const Signal& s : set_of(files, diagnostics, nullptr).signals) names.push_back(s.rule.name.text);
+    for (const SignalRule& s : set_of(files, diagnostics, nullptr).signals) names.push_back(s.name.text);
     EXPECT_THAT(diagnostics, IsEmpty());
     return names;
 }
