@@ -216,8 +216,7 @@ void Runner::Loop::begin_stop() {
     stopping = true;
     timer.cancel();
     // Whoever asks a second time is not kept waiting.
-    boost::system::error_code ignored;
-    signals.clear(ignored);
+    signals.clear();
     for (auto& descriptor : descriptors)
         if (descriptor) descriptor->cancel();
     // The last outcomes still find their way into the decisions.

@@ -31,8 +31,8 @@ std::optional<std::int64_t> restored_ns(const LabStory& story) {
 
 std::optional<double> dropped_share(const LabFigures& figures) {
     if (!figures.mitigated) return std::nullopt;
-    const double sent = static_cast<double>(figures.flood.sent - figures.flood_at_mitigation.sent);
-    const double passed =
+    const auto sent = static_cast<double>(figures.flood.sent - figures.flood_at_mitigation.sent);
+    const auto passed =
         static_cast<double>(figures.flood_passed.received - figures.passed_at_mitigation.received);
     if (sent <= 0) return std::nullopt;
     return 1 - passed / sent;

@@ -3,6 +3,7 @@
 #include "policies/template.hpp"
 
 #include <boost/json.hpp>
+#include <fmt/format.h>
 
 #include <cmath>
 
@@ -128,7 +129,7 @@ LogLine outcome_line(const Outcome& outcome) {
     std::string text = "transaction " + std::to_string(static_cast<std::uint64_t>(outcome.id)) + " on " +
                        outcome.interface + ": ";
     if (!outcome.ok) return {LogLine::Level::error, text + "failed, nothing has changed: " + outcome.error};
-    text += "done in " + number_text(static_cast<double>(outcome.took_ns / 1000) / 1000) + " ms";
+    text += "done in " + fmt::format("{:.3f}", static_cast<double>(outcome.took_ns) / 1e6) + " ms";
     if (outcome.actual.xdp)
         text += ", " + outcome.actual.xdp->program + " runs as program " +
                 std::to_string(outcome.actual.xdp->program_id) + " in mode " +

@@ -70,7 +70,7 @@ xdp.program = "guard"
 )";
 
 std::vector<std::string> mistakes(const std::string& config_text, const std::string& policy_text = "",
-                                  ObjectLayouts objects = {{"guard", guard()}}) {
+                                  const ObjectLayouts& objects = {{"guard", guard()}}) {
     Diagnostics diagnostics;
     const auto config = read_config(std::string(base) + config_text, "c", diagnostics);
     if (!config) throw std::invalid_argument(to_text(diagnostics.front()));

@@ -244,7 +244,7 @@ TEST(Sensors, ThatReachTheirLimitOfSeriesSaySoOnceAndCount) {
     std::vector<std::string> lines;
     for (int s = 0; s < 3; ++s) {
         Inputs inputs;
-        inputs.now = at_ms(s * 1000);
+        inputs.now = at_ms(std::int64_t{1000} * s);
         SampleBatch batch;
         batch.time = inputs.now;
         batch.refused = 2;

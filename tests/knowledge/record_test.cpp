@@ -44,7 +44,7 @@ TEST(Record, ASeriesEndsOnce) {
     Knowledge knowledge;
     knowledge.series.set_retention([](const Labels&) { return Duration{std::chrono::minutes{1}}; });
     ASSERT_TRUE(record_ups(knowledge, {"a"}, at_ms(1000)));
-    for (int s = 2; s < 6; ++s) ASSERT_TRUE(record_ups(knowledge, {}, at_ms(s * 1000)));
+    for (int s = 2; s < 6; ++s) ASSERT_TRUE(record_ups(knowledge, {}, at_ms(std::int64_t{1000} * s)));
     const SeriesId id = knowledge.series.named("link_up").front();
     EXPECT_EQ(knowledge.series.window(id, at_ms(0), at_ms(9000)).size(), 2U);
 }

@@ -19,7 +19,7 @@ SeriesStore store_keeping(Duration retention, StoreLimits limits = {}) {
 
 // Values are the seconds at which they were appended.
 void append_each_second(SeriesStore& store, SeriesId id, int from, int to) {
-    for (int s = from; s <= to; ++s) ASSERT_TRUE(store.append(id, at_ms(s * 1000), s));
+    for (int s = from; s <= to; ++s) ASSERT_TRUE(store.append(id, at_ms(std::int64_t{1000} * s), s));
 }
 
 std::vector<double> values(std::span<const Point> points) {

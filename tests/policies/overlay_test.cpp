@@ -71,8 +71,7 @@ TEST(Arbitration, DoesNotDependOnTheOrderOfTheOverlays) {
         EXPECT_EQ(again.desired, first.desired);
         EXPECT_EQ(again.because, first.because);
         EXPECT_EQ(again.lost, first.lost);
-    } while (std::next_permutation(overlays.begin(), overlays.end(),
-                                   [](const Overlay& a, const Overlay& b) { return a.name() < b.name(); }));
+    } while (std::ranges::next_permutation(overlays, {}, &Overlay::name).found);
 }
 
 TEST(Arbitration, NoneMeansNothingAttached) {

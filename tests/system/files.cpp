@@ -89,7 +89,7 @@ type = "rtnetlink"
 }
 
 std::string Policy::text() const {
-    const std::string symptom = R"(version = 1
+    std::string symptom = R"(version = 1
 
 [[signal]]
 name = "counted"
@@ -106,7 +106,7 @@ expr = 'rate(xdp_packets_total{proto="udp"}[1s])'
 [[symptom]]
 name     = "udp_flood"
 raise    = ')" + raise + "'\nclear    = '" +
-                                clear + "'\nkeep     = \"" + keep + R"("
+                          clear + "'\nkeep     = \"" + keep + R"("
 severity = "critical"
 summary  = "UDP flood on {{iface}}"
 )";

@@ -63,7 +63,10 @@ using Values = std::vector<std::optional<double>>; // none: no sample
 // a, a+bxn, a-bxn, axn, _, _xn, stale
 void append_values(Values& values, std::string_view word) {
     const auto unsupported = Unsupported{"value '" + std::string(word) + "'"};
-    if (word == "stale") return values.push_back(stale_marker);
+    if (word == "stale") {
+        values.emplace_back(stale_marker);
+        return;
+    }
     const bool gap = word.starts_with('_');
     std::optional<double> value;
     std::optional<double> step = 0;
@@ -232,7 +235,7 @@ std::string compare_instant(const Case& expected, const Value& value) {
         return expected.scalar && near(*expected.scalar, *scalar) ? ""
                                                                   : "got scalar " + std::to_string(*scalar);
     if (expected.scalar) return "got a vector";
-    const Vector& samples = std::get<Vector>(value);
+    const auto& samples = std::get<Vector>(value);
     Results got, wanted;
     for (const Sample& sample : samples)
         if (!got.emplace(sample.labels, Values{sample.value}).second)

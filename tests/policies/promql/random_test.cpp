@@ -100,8 +100,8 @@ SeriesStore small_store() {
     for (const char* name : {"a", "b"})
         for (const char* x : {"1", "2"})
             for (int t = 1; t < 8; ++t)
-                store.append(*store.define(Labels{{"__name__", name}, {"x", x}}), at_ms(1000 * t),
-                             t == 4 ? stale_marker : t);
+                store.append(*store.define(Labels{{"__name__", name}, {"x", x}}),
+                             at_ms(std::int64_t{1000} * t), t == 4 ? stale_marker : t);
     return store;
 }
 
