@@ -1,6 +1,7 @@
 #include "engine/check.hpp"
 
 #include "engine/facts.hpp"
+#include "knowledge/overloaded.hpp"
 
 #include <algorithm>
 #include <array>
@@ -152,17 +153,23 @@ class Checker {
     }
 
     void check_sensor(const SensorSpec& sensor) {
-        if (const auto* map = std::get_if<MapSensorSpec>(&sensor.source)) {
-            const auto found = require_map(config_.file, sensor.map_at, map->map, false);
-            if (!found) return;
-            for (const LabelSource& label : map->key)
-                check_label(label, *found->object, found->map->key, "the key of map '" + map->map + "'");
-            for (const FieldMetric& metric : map->fields)
-                check_metric(metric, found->map->value, "the value of map '" + map->map + "'");
-        } else if (const auto* ring = std::get_if<RingSensorSpec>(&sensor.source)) {
-            const auto found = require_map(config_.file, sensor.map_at, ring->map, true);
-            if (found) check_record(sensor, *ring, *found->object);
-        }
+        std::visit(Overloaded{[&](const MapSensorSpec& map) { check_map_sensor(sensor, map); },
+                              [&](const RingSensorSpec& ring) {
+                                  if (const auto found =
+                                          require_map(config_.file, sensor.map_at, ring.map, true))
+                                      check_record(sensor, ring, *found->object);
+                              },
+                              [](const LinkSensorSpec&) {}},
+                   sensor.source);
+    }
+
+    void check_map_sensor(const SensorSpec& sensor, const MapSensorSpec& map) {
+        const auto found = require_map(config_.file, sensor.map_at, map.map, false);
+        if (!found) return;
+        for (const LabelSource& label : map.key)
+            check_label(label, *found->object, found->map->key, "the key of map '" + map.map + "'");
+        for (const FieldMetric& metric : map.fields)
+            check_metric(metric, found->map->value, "the value of map '" + map.map + "'");
     }
 
     void check_record(const SensorSpec& sensor, const RingSensorSpec& ring, const ObjectLayout& object) {
@@ -206,36 +213,45 @@ class Checker {
                     "only plain keys can be set");
             return;
         }
-        std::int64_t number = 0;
-        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-        if (error == std::errc{} && end == key.data() + key.size()) {
-            std::vector<std::byte> scratch(type.size);
-            const auto written = write_number(type.fields.front(), number, scratch);
-            if (found.map->is_array() && (number < 0 || number >= found.map->max_entries))
-                mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
-                        "expected 0 to " + std::to_string(found.map->max_entries - 1));
-            else if (!written)
-                mistake(file, at, "key of map '" + found.map->name + "': " + written.error().what);
-            return;
-        }
-        if (const auto word = enumeration_of(found, key); !word) {
+        const auto number = key_number(found, key);
+        if (!number) {
             std::vector<std::string> words;
             for (const EnumLayout& enumeration : found.object->enums)
                 std::ranges::move(enumeration.words(), std::back_inserter(words));
-            mistake(file, at, "key of map '" + found.map->name + "': " + word.error().what,
+            mistake(file, at, "key of map '" + found.map->name + "': " + number.error().what,
                     suggestion(key, words, ""));
+            return;
         }
+        std::vector<std::byte> scratch(type.size);
+        if (found.map->is_array() && (*number < 0 || *number >= found.map->max_entries))
+            mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
+                    "expected 0 to " + std::to_string(found.map->max_entries - 1));
+        else if (const auto written = write_number(type.fields.front(), *number, scratch); !written)
+            mistake(file, at, "key of map '" + found.map->name + "': " + written.error().what);
+        // Arbitration knows entries by their keys' text: two spellings of one entry would overwrite each
+        // other.
+        const auto spelling = spellings_.try_emplace({found.map->name, *number}, key).first->second;
+        if (spelling != key)
+            mistake(file, at,
+                    "key '" + key + "' of map '" + found.map->name + "' is also written '" + spelling + "'",
+                    "write it alike everywhere");
     }
 
-    static Result<void> enumeration_of(const FoundMap& found, const std::string& key) {
+    static Result<std::int64_t> key_number(const FoundMap& found, const std::string& key) {
+        std::int64_t number = 0;
+        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+        if (error == std::errc{} && end == key.data() + key.size()) return number;
         const FieldLayout& field = found.map->key.fields.front();
-        if (const EnumLayout* own = found.object->enumeration(field.enumeration)) {
-            if (own->value(key)) return {};
-            return failure("'" + key + "' is not in enum " + own->name + "; expected one of " +
-                           list_of(own->words()));
+        const EnumLayout* enumeration = found.object->enumeration(field.enumeration);
+        if (enumeration != nullptr && !enumeration->value(key))
+            return failure("'" + key + "' is not in enum " + enumeration->name + "; expected one of " +
+                           list_of(enumeration->words()));
+        if (enumeration == nullptr) {
+            const auto any = found.object->enumeration_with(key);
+            if (!any) return std::unexpected(any.error());
+            enumeration = *any;
         }
-        const auto any = found.object->enumeration_with(key);
-        return any ? Result<void>{} : std::unexpected(any.error());
+        return *enumeration->value(key);
     }
 
     void check_setting(const AdaptationRule& rule, const OverlaySetting& setting) {
@@ -286,22 +302,24 @@ class Checker {
     const ControllerConfig& config_;
     const ObjectLayouts& objects_;
     Diagnostics& diagnostics_;
+    std::map<std::pair<std::string, std::int64_t>, std::string> spellings_; // of keys, by map and number
 };
 
 } // namespace
 
 ProvidedMetrics provided_metrics(const ControllerConfig& config) {
     ProvidedMetrics names = fact_names();
-    for (const SensorSpec& sensor : config.sensors) {
-        if (const auto* map = std::get_if<MapSensorSpec>(&sensor.source)) {
-            for (const FieldMetric& metric : map->fields) names.insert(metric.metric);
-        } else if (const auto* ring = std::get_if<RingSensorSpec>(&sensor.source)) {
-            for (const FieldMetric& metric : ring->fields) names.insert(metric.metric);
-            if (!ring->count.empty()) names.insert(ring->count);
-        } else {
-            names.insert(link_metrics.begin(), link_metrics.end());
-        }
-    }
+    const auto add =
+        Overloaded{[&](const MapSensorSpec& map) {
+                       for (const FieldMetric& metric : map.fields) names.insert(metric.metric);
+                   },
+                   [&](const RingSensorSpec& ring) {
+                       for (const FieldMetric& metric : ring.fields) names.insert(metric.metric);
+                       if (!ring.count.empty()) names.insert(ring.count);
+                       names.emplace("sensor_short_records_total");
+                   },
+                   [&](const LinkSensorSpec&) { names.insert(link_metrics.begin(), link_metrics.end()); }};
+    for (const SensorSpec& sensor : config.sensors) std::visit(add, sensor.source);
     return names;
 }
 

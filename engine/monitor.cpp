@@ -68,13 +68,16 @@ void note_health(EngineState& state, SensorSeries& sensor, const SampleBatch& ba
 void take_batch(EngineState& state, const SampleBatch& batch, Decisions& decisions) {
     SensorSeries& sensor = sensor_of(state, batch.sensor);
     note_health(state, sensor, batch, decisions);
-    sensor.up = batch.error.empty();
-    if (!sensor.up) return end_all(state, sensor, batch.time);
     for (const SeriesDefinition& definition : batch.defined) {
-        if (definition.local >= local_max) continue;
+        if (definition.local >= local_max) {
+            ++sensor.refused;
+            continue;
+        }
         if (definition.local >= sensor.locals.size()) sensor.locals.resize(definition.local + 1);
         sensor.locals[definition.local] = {definition.labels, std::nullopt};
     }
+    sensor.up = batch.error.empty();
+    if (!sensor.up) return end_all(state, sensor, batch.time);
     const bool was_full = std::exchange(sensor.store_full, false);
     for (const LocalSample& sample : batch.samples)
         if (const auto id = series_of(state, sensor, sample.local))
@@ -123,12 +126,10 @@ void sweep_series(EngineState& state, Instant now) {
     if (!state.swept_at) state.swept_at = now;
     if (now - *state.swept_at < sweep_every) return;
     state.swept_at = now;
-    Duration horizon = state.generation->limits.lookback;
-    for (const promql::SelectorNeed& need : state.generation->policies.selectors)
-        horizon = std::max(horizon, need.history + state.generation->limits.lookback);
-    const std::vector<SeriesId> forgotten = state.knowledge.series.forget_older_than(now - horizon);
+    const std::vector<SeriesId> forgotten =
+        state.knowledge.series.forget_unseen(now, state.generation->limits.lookback);
     if (forgotten.empty()) return;
-    const auto is_gone = [&](SeriesId id) { return std::ranges::find(forgotten, id) != forgotten.end(); };
+    const auto is_gone = [&](SeriesId id) { return std::ranges::binary_search(forgotten, id); };
     for (SensorSeries& sensor : state.sensors)
         for (SensorSeries::Local& local : sensor.locals)
             if (local.id && is_gone(*local.id)) local.id.reset();

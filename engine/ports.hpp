@@ -45,7 +45,8 @@ class Sensor {
     virtual bool urgent() const { return false; }
 };
 
-// Execute's target. Called on a worker thread, one call at a time; calls may block.
+// Execute's target. Called on a worker thread, one call at a time (but for a first read_back before the loop
+// turns); calls may block.
 class Datapath {
   public:
     virtual ~Datapath() = default;

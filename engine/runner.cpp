@@ -18,7 +18,7 @@ namespace homeostat {
 
 namespace asio = boost::asio;
 
-// Everything here runs on the thread of run(), but for apply() on the worker.
+// Everything here runs on the thread of run(), but for what is posted to the worker.
 struct Runner::Loop {
     Loop(GenerationPtr first, RunnerPorts the_ports, RunnerOptions the_options)
         : ports(std::move(the_ports)), options(the_options), state(std::move(first)) {

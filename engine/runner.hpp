@@ -15,7 +15,7 @@ namespace homeostat {
 struct RunnerPorts {
     std::function<Instant()> clock; // the real time; called on the loop thread
     std::vector<Sensor*> sensors;   // by SensorId; more than the config declares are allowed
-    Datapath* datapath = nullptr;   // called on the worker thread only
+    Datapath* datapath = nullptr;   // see Datapath: called on the worker
     // On the loop thread, after every tick. Mostly the decisions are empty.
     std::function<void(const Decisions&, const EngineState&)> decided;
     // On the loop thread, when a reload is asked for (SIGHUP): the next generation, or null to go on with the

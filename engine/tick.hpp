@@ -17,7 +17,7 @@ namespace homeostat {
 // All that a tick is told.
 struct Inputs {
     Instant now;
-    bool periodic = true; // facts and sensors' absences are recorded at periodic ticks only
+    bool periodic = true; // facts are recorded at periodic ticks only
     Readings readings;
     std::vector<Outcome> outcomes;
     ActualState observed;             // read back without a transaction; the first time, of every interface

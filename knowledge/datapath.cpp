@@ -1,5 +1,7 @@
 #include "knowledge/datapath.hpp"
 
+#include "knowledge/overloaded.hpp"
+
 #include <array>
 #include <utility>
 
@@ -27,10 +29,6 @@ std::string value_text(const MapValue& value) {
     }
     return value.size() == 1 && value.begin()->first.empty() ? text : "{" + text + "}";
 }
-
-template <class... F> struct Overloaded : F... {
-    using F::operator()...;
-};
 
 } // namespace
 

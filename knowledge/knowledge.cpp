@@ -14,8 +14,8 @@ Result<void> record(Knowledge& knowledge, const std::string& family, std::span<c
     for (const LabelledValue& value : values) {
         const auto id = knowledge.series.define(value.labels);
         if (!id) {
-            result = std::unexpected(id.error());
-            break;
+            if (result) result = std::unexpected(id.error());
+            continue;
         }
         knowledge.series.append(*id, now, value.value);
         current.push_back(*id);

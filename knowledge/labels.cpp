@@ -86,6 +86,13 @@ std::strong_ordering operator<=>(const Labels& a, const Labels& b) {
     return std::lexicographical_compare_three_way(left.begin(), left.end(), right.begin(), right.end());
 }
 
+bool agree(const Labels& a, const Labels& b) {
+    return std::ranges::all_of(a.all(), [&](const Label& label) {
+        const std::string_view other = b.get(label.name);
+        return other.empty() || other == label.value;
+    });
+}
+
 namespace {
 
 void append_quoted(std::string& text, std::string_view value) {

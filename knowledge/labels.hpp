@@ -53,6 +53,9 @@ class Labels {
     std::shared_ptr<const Set> set_; // null for the empty set
 };
 
+// Whether they have the same value for every label that both have.
+bool agree(const Labels& a, const Labels& b);
+
 // name{a="b",c="d"}, as Prometheus writes it.
 std::string to_text(const Labels& labels);
 

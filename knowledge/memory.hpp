@@ -21,6 +21,7 @@ struct SymptomInstance {
     Instant since;                        // when it entered the state
     double value = 0;                     // what raise yielded when it last was true
     std::optional<Instant> missing_since; // raise has had no data since then
+    std::optional<Instant> resting_since; // what `for` or `keep` waits for has had no data since then
     std::vector<SeenValue> seen;          // what the condition saw when the state last changed
     Labels fact;                          // its series: symptom_raised{symptom="…", <key>}
 
@@ -40,6 +41,7 @@ struct AdaptationInstance {
     bool active = false; // its overlay is laid (or would be, in shadow)
     Instant applied_at;
     std::optional<Instant> removed_at;
+    std::vector<SeenValue> seen;     // what its symptoms saw when they last changed
     std::vector<GateVerdict> gates;  // as of the last receipt
     std::vector<LostAttribute> lost; // as of the last receipt
     Labels fact;                     // its series: adaptation_active{adaptation="…", <key>}
@@ -57,6 +59,8 @@ struct TargetMemory {
     std::vector<Step> last_steps;
     unsigned failures = 0; // in a row, of the same steps
     Instant retry_at;
+    std::deque<Instant> begun; // transactions within the last second
+    bool held_back = false;    // there were too many
     std::uint64_t succeeded_total = 0;
     std::uint64_t failed_total = 0;
 };

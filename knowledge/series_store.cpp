@@ -72,11 +72,14 @@ void SeriesStore::set_retention(Retention retention) {
     }
 }
 
-std::vector<SeriesId> SeriesStore::forget_older_than(Instant horizon) {
+std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback) {
     std::vector<SeriesId> forgotten;
     for (std::size_t i = 0; i < series_.size(); ++i) {
         Series& series = series_[i];
-        if (!series.live || series.points.empty() || series.points.back().time >= horizon) continue;
+        if (!series.live || series.points.empty()) continue;
+        const Point& newest = series.points.back();
+        const Duration seen_for = series.retention + (is_stale(newest.value) ? Duration{0} : lookback);
+        if (newest.time >= now - seen_for) continue;
         const auto id = static_cast<SeriesId>(i);
         index_.erase(series.labels);
         const auto same_name = by_name_.find(series.labels.metric_name());

@@ -61,9 +61,11 @@ class SeriesStore {
     using Retention = std::function<Duration(const Labels&)>;
     void set_retention(Retention retention);
 
-    // Forgets series whose newest sample is older than `horizon`, and tells which: their ids may be given
+    // Forgets series that no expression can see any more: those that ended, or were not written for longer
+    // than the lookback, before their retention began. Tells which, in rising order: their ids may be given
     // out again, so whoever holds one must drop it.
-    std::vector<SeriesId> forget_older_than(Instant horizon);
+    std::vector<SeriesId> forget_unseen(Instant now, Duration lookback);
+    void set_limits(StoreLimits limits) { limits_ = limits; }
 
     // All series of a metric name, in the canonical order of their labels. Valid until the next
     // define or forget.

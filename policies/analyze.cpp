@@ -45,15 +45,9 @@ class ByKey {
 
 // What the condition saw, as far as it concerns this key.
 void append_seen(const promql::Trace& trace, const Labels& key, std::vector<SeenValue>& seen) {
-    const auto concerns = [&](const Labels& labels) {
-        return std::ranges::all_of(key.all(), [&](const Label& label) {
-            const std::string_view value = labels.get(label.name);
-            return value.empty() || value == label.value;
-        });
-    };
     for (const promql::Traced& traced : trace.seen)
         for (const promql::Sample& sample : traced.result)
-            if (concerns(sample.labels) && seen.size() < seen_max)
+            if (agree(key, sample.labels) && seen.size() < seen_max)
                 seen.push_back({traced.text, sample.labels, sample.value});
 }
 
@@ -107,6 +101,7 @@ class SymptomTick {
                                                                      .since = now_,
                                                                      .value = sample.value,
                                                                      .missing_since = {},
+                                                                     .resting_since = {},
                                                                      .seen = {},
                                                                      .fact = fact});
         }
@@ -197,10 +192,10 @@ void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now
     std::vector<LabelledValue> values;
     for (const SignalRule& signal : policies.signals) {
         const std::string& name = signal.name.text;
-        const auto result = evaluate_vector(signal.expr.expr, knowledge, now, limits);
+        const auto result = ByKey::from(evaluate_vector(signal.expr.expr, knowledge, now, limits));
         values.clear();
         if (result)
-            for (const promql::Sample& sample : *result)
+            for (const promql::Sample& sample : result->samples())
                 values.push_back({sample.labels.with(metric_name_label, name), sample.value});
         const auto recorded = record(knowledge, name, values, now);
         const std::string error = !result ? result.error().what : !recorded ? recorded.error().what : "";

@@ -1,7 +1,7 @@
 #include "policies/document.hpp"
 
 #include "policies/interface_settings.hpp"
-#include "policies/promql/analyse.hpp"
+#include "policies/promql/introspect.hpp"
 #include "policies/promql/parser.hpp"
 
 #include <algorithm>

@@ -61,7 +61,6 @@ InterfaceSettings read_interface_settings(TomlTable& table) {
                 entries->mistake(entries->at(key), "'" + map + "." + key + "' has no fields",
                                  "expected fields of the map's value, such as { pps = 1000 }");
             settings.entries.push_back({.map = map,
-                                        .map_at = maps->at(map),
                                         .key = entries->key_text(key),
                                         .value = std::move(value),
                                         .at = entries->at(key)});

@@ -14,7 +14,6 @@ namespace homeostat {
 struct InterfaceSettings {
     struct Entry {
         std::string map;
-        Position map_at;
         SourceText key;
         MapValue value;
         Position at;

@@ -13,6 +13,8 @@ namespace {
 constexpr Duration retry_first = std::chrono::seconds{1};
 constexpr Duration retry_longest = std::chrono::minutes{5};
 constexpr Duration changes_window = std::chrono::minutes{1};
+// Of one target; more would be a quarrel between what is written and what is read back.
+constexpr std::size_t transactions_per_second_max = 10;
 
 void drop_older(std::deque<Instant>& times, Instant horizon) {
     while (!times.empty() && times.front() <= horizon) times.pop_front();
@@ -44,23 +46,40 @@ std::vector<std::string> targets_of(const AdaptationRule& rule, const Labels& ke
     return {targets.begin(), targets.end()};
 }
 
-Receipt make_receipt(const AdaptationRule& rule, const Labels& key, Receipt::Action action,
-                     std::vector<GateVerdict> gates, Knowledge& knowledge, const Decisions& decisions) {
-    Receipt receipt{.id = knowledge.next_receipt++,
-                    .generation = decisions.generation,
-                    .adaptation = rule.name.text,
-                    .key = key,
-                    .action = action,
-                    .enforcement = rule.enforcement,
-                    .when = rule.when_source.text,
-                    .seen = {},
-                    .gates = std::move(gates),
-                    .lost = {},
-                    .targets = targets_of(rule, key),
-                    .transactions = {}};
+// What the instance's symptoms saw: those that are raised, and those that have cleared in this tick.
+std::vector<SeenValue> seen_by(const AdaptationRule& rule, const Labels& key, const Knowledge& knowledge,
+                               const Decisions& decisions) {
+    std::vector<SeenValue> seen;
+    const auto take = [&](const std::vector<SeenValue>& more) {
+        seen.insert(seen.end(), more.begin(), more.end());
+    };
     for (const auto& [symptom, evidence] : evidence_of(rule.when, key, knowledge.symptoms))
-        receipt.seen.insert(receipt.seen.end(), evidence->seen.begin(), evidence->seen.end());
-    return receipt;
+        take(evidence->seen);
+    const auto names = symptoms_of(rule.when);
+    for (const SymptomChange& change : decisions.symptoms)
+        if (change.to == SymptomState::inactive && agree(change.key, key) &&
+            std::ranges::find(names, change.symptom, &std::pair<std::string, std::size_t>::first) !=
+                names.end())
+            take(change.seen);
+    return seen;
+}
+
+Receipt make_receipt(const AdaptationRule& rule, const Labels& key, AdaptationInstance& instance,
+                     Receipt::Action action, std::vector<GateVerdict> gates, Knowledge& knowledge,
+                     const Decisions& decisions) {
+    if (auto seen = seen_by(rule, key, knowledge, decisions); !seen.empty()) instance.seen = std::move(seen);
+    return {.id = knowledge.next_receipt++,
+            .generation = decisions.generation,
+            .adaptation = rule.name.text,
+            .key = key,
+            .action = action,
+            .enforcement = rule.enforcement,
+            .when = rule.when_source.text,
+            .seen = instance.seen,
+            .gates = std::move(gates),
+            .lost = {},
+            .targets = targets_of(rule, key),
+            .transactions = {}};
 }
 
 // One adaptation at one instant.
@@ -153,7 +172,7 @@ class AdaptationTick {
         instance.active = true;
         instance.applied_at = now_;
         instance.lost.clear();
-        memory_.applied.push_back(now_);
+        if (rule_.budget) memory_.applied.push_back(now_);
         if (rule_.enforcement == Enforcement::enforce) knowledge_.changes.push_back(now_);
         write_receipt(key, instance, Receipt::Action::apply, std::move(gates));
         return true;
@@ -178,7 +197,7 @@ class AdaptationTick {
                        std::vector<GateVerdict> gates) {
         instance.gates = gates;
         decisions_.receipts.push_back(
-            make_receipt(rule_, key, action, std::move(gates), knowledge_, decisions_));
+            make_receipt(rule_, key, instance, action, std::move(gates), knowledge_, decisions_));
     }
 
     const AdaptationRule& rule_;
@@ -230,8 +249,8 @@ void note_losers(const PolicySet& policies, const Arbitration& arbitration, Know
                 receipt->lost = std::move(lost);
                 continue;
             }
-            Receipt receipt =
-                make_receipt(rule, key, Receipt::Action::arbitrate, instance.gates, knowledge, decisions);
+            Receipt receipt = make_receipt(rule, key, instance, Receipt::Action::arbitrate, instance.gates,
+                                           knowledge, decisions);
             receipt.lost = std::move(lost);
             decisions.receipts.push_back(std::move(receipt));
         }
@@ -271,9 +290,10 @@ void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge&
                   Decisions& decisions) {
     for (auto& [key, instance] : knowledge.adaptations[rule.name.text].instances) {
         if (!std::exchange(instance.active, false)) continue;
+        instance.removed_at = decisions.now;
         instance.gates.clear();
-        decisions.receipts.push_back(
-            make_receipt(rule, key, Receipt::Action::remove, {{"reload", true, why}}, knowledge, decisions));
+        decisions.receipts.push_back(make_receipt(rule, key, instance, Receipt::Action::remove,
+                                                  {{"reload", true, why}}, knowledge, decisions));
     }
 }
 
@@ -287,6 +307,16 @@ void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) 
             target.failures = 0;
         else if (now < target.retry_at)
             continue;
+        drop_older(target.begun, now - std::chrono::seconds{1});
+        if (target.begun.size() >= transactions_per_second_max) {
+            if (!std::exchange(target.held_back, true))
+                decisions.messages.push_back("interface " + interface + " changes more than " +
+                                             std::to_string(transactions_per_second_max) +
+                                             " times a second: further changes are held back");
+            continue;
+        }
+        target.held_back = false;
+        target.begun.push_back(now);
         const auto id = static_cast<TransactionId>(knowledge.next_transaction++);
         target.in_flight = id;
         target.last_steps = steps;
@@ -300,7 +330,12 @@ void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) 
 }
 
 void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
-    knowledge.actual[outcome.interface] = outcome.actual;
+    // Whether the interface is there at all, link events tell; of another device, this outcome says nothing.
+    const auto [known, is_new] = knowledge.actual.try_emplace(outcome.interface, outcome.actual);
+    if (!is_new && known->second.index == outcome.actual.index) {
+        known->second.xdp = outcome.actual.xdp;
+        known->second.entries = outcome.actual.entries;
+    }
     TargetMemory& target = knowledge.targets[outcome.interface];
     if (target.in_flight != outcome.id) return;
     target.in_flight.reset();

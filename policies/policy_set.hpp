@@ -4,7 +4,7 @@
 
 #include "knowledge/error.hpp"
 #include "policies/document.hpp"
-#include "policies/promql/analyse.hpp"
+#include "policies/promql/introspect.hpp"
 
 #include <map>
 #include <set>

@@ -7,14 +7,6 @@ namespace homeostat {
 
 namespace {
 
-// Whether what was read back has every field as it was asked for.
-bool covers(const MapValue& actual, const MapValue& desired) {
-    return std::ranges::all_of(desired, [&](const auto& field) {
-        const auto is = actual.find(field.first);
-        return is != actual.end() && is->second == field.second;
-    });
-}
-
 std::optional<Step> program_step(const DesiredInterface& desired, const ActualInterface& actual) {
     if (!desired.program) return actual.xdp ? std::optional<Step>(DetachXdp{}) : std::nullopt;
     if (!actual.xdp) return AttachXdp{*desired.program, desired.ladder};
@@ -31,8 +23,7 @@ std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterfa
     if (!actual.present) return steps;
     for (const auto& [entry, value] : desired.entries) {
         const auto is = actual.entries.find(entry);
-        if (is == actual.entries.end() || !covers(is->second, value))
-            steps.emplace_back(SetMapEntry{entry, value});
+        if (is == actual.entries.end() || is->second != value) steps.emplace_back(SetMapEntry{entry, value});
     }
     if (auto step = program_step(desired, actual)) steps.push_back(std::move(*step));
     for (const auto& [entry, value] : actual.entries)

@@ -24,6 +24,17 @@ Verdicts resolve(Truth raise, Truth clear, OnMissing on_missing) {
 void enter(SymptomInstance& instance, SymptomState state, Instant now) {
     instance.state = state;
     instance.since = now;
+    instance.resting_since.reset();
+}
+
+// The time of `for` and `keep` rests while there is no data for what must hold.
+void rest_or_go_on(SymptomInstance& instance, const Verdicts& is, Instant now) {
+    const bool rests = (instance.state == SymptomState::pending && is.raise == Truth::missing) ||
+                       (instance.state == SymptomState::clearing && is.clear == Truth::missing);
+    if (rests && !instance.resting_since) instance.resting_since = now;
+    if (rests || !instance.resting_since) return;
+    instance.since += now - *instance.resting_since;
+    instance.resting_since.reset();
 }
 
 } // namespace
@@ -40,6 +51,7 @@ SymptomInstance advance(SymptomInstance instance, const SymptomTiming& timing, T
         }
     }
     const Verdicts is = resolve(raise, clear, timing.on_missing);
+    rest_or_go_on(instance, is, now);
     switch (instance.state) {
     case SymptomState::inactive:
         if (is.raise == Truth::yes)

@@ -20,8 +20,8 @@ struct SymptomTiming {
 };
 
 // One step of the life cycle. Where both hold, raise wins. Under OnMissing::hold a missing condition
-// changes nothing; otherwise it counts as the one or the other. Where raise has been missing for
-// `forget`, the instance is inactive.
+// changes nothing, and the time of `for` and `keep` rests; otherwise it counts as the one or the other. Where
+// raise has been missing for `forget`, the instance is inactive.
 SymptomInstance advance(SymptomInstance instance, const SymptomTiming& timing, Truth raise, Truth clear,
                         Instant now);
 

@@ -110,17 +110,12 @@ bool has_driver(const When& when) {
     return false;
 }
 
-bool agree(const Labels& a, const Labels& b) {
-    return std::ranges::all_of(a.all(), [&](const Label& label) {
-        const std::string_view other = b.get(label.name);
-        return other.empty() || other == label.value;
-    });
-}
-
 const SymptomInstance* raised_for(const std::string& symptom, const Labels& key,
                                   const std::map<std::string, SymptomMemory>& symptoms) {
     const auto memory = symptoms.find(symptom);
     if (memory == symptoms.end()) return nullptr;
+    const auto same = memory->second.instances.find(key);
+    if (same != memory->second.instances.end() && same->second.positive()) return &same->second;
     for (const auto& [labels, instance] : memory->second.instances)
         if (instance.positive() && agree(labels, key)) return &instance;
     return nullptr;

@@ -31,6 +31,8 @@ struct TextHash {
 // What a callback returns to stop libbpf's walk after the record that was just taken.
 constexpr int taken_enough = -ECANCELED;
 
+constexpr Duration counters_told_every{100};
+
 } // namespace
 
 // Entry number n owns the series numbers n * width and on: its gauges, then its counter. Behind those of
@@ -80,6 +82,7 @@ class RingSensor::State {
     void tell(std::uint32_t number, SampleBatch& batch);
     void tell_short_records(Ring& ring, SampleBatch& batch);
     void end_old_gauges(SampleBatch& batch);
+    void tell_resting_counters(SampleBatch& batch);
 
     Labels series(const Entry& entry, const std::string& metric, const std::vector<Label>& more) const;
     std::uint32_t local(std::size_t entry, std::size_t i) const {
@@ -99,6 +102,7 @@ class RingSensor::State {
     std::vector<std::uint32_t> with_news_;
     std::string key_; // of the record at hand
     std::uint64_t refused_ = 0;
+    std::optional<Instant> counters_told_;
     Instant now_{};
 };
 
@@ -163,6 +167,19 @@ void RingSensor::State::tell_all(SampleBatch& batch) {
     with_news.swap(with_news_);
     for (const std::uint32_t number : with_news) tell(number, batch);
     end_old_gauges(batch);
+    tell_resting_counters(batch);
+}
+
+// A counter that rests is still a series: without samples, rate() would see no data instead of nothing new.
+void RingSensor::State::tell_resting_counters(SampleBatch& batch) {
+    if (spec.count.empty() || (counters_told_ && now_ - *counters_told_ < counters_told_every)) return;
+    counters_told_ = now_;
+    for (std::uint32_t number = 0; number < entries_.size(); ++number) {
+        Entry& entry = entries_[number];
+        if (!entry.counter_live || entry.news || (entry.told && *entry.told >= now_)) continue;
+        entry.told = now_;
+        batch.samples.push_back({local(number, numbers_.size()), static_cast<double>(entry.records)});
+    }
 }
 
 Result<void> RingSensor::State::consume(Ring& ring) const {

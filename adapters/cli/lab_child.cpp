@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -19,6 +20,8 @@ namespace homeostat::cli {
 namespace json = boost::json;
 
 namespace {
+
+constexpr int stop_patience_ms = 10'000;
 
 std::int64_t now_ns(clockid_t clock) {
     timespec time{};
@@ -128,7 +131,6 @@ void LabChild::take_line(const std::string& line) {
         story_.ready = true;
     } else if (type == "symptom") {
         if (text(field("to")) == "raised" && !story_.raised_ns) story_.raised_ns = at;
-        if (text(field("to")) == "inactive") story_.cleared_ns = at;
     } else if (type == "receipt") {
         story_.receipts.push_back(event);
     } else if (type == "outcome" && field("ok") == true && field("xdp").is_object()) {
@@ -153,6 +155,10 @@ void LabChild::take_line(const std::string& line) {
 int LabChild::stop() {
     if (pid_ < 0) return 0;
     kill(pid_, SIGTERM);
+    const int ended = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+    pollfd waiting{ended, POLLIN, 0};
+    if (poll(&waiting, 1, stop_patience_ms) == 0) kill(pid_, SIGKILL);
+    if (ended >= 0) close(ended);
     int status = 0;
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }

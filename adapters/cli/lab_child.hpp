@@ -28,7 +28,6 @@ struct LabStory {
     bool ready = false;
     std::vector<Attached> attached; // every program, in the order in which it came live
     std::optional<std::int64_t> raised_ns;
-    std::optional<std::int64_t> cleared_ns;
     std::vector<boost::json::object> receipts;
     std::map<std::string, double> signals; // newest values, by name and labels
     std::uint64_t signals_told = 0;        // how many times

@@ -62,6 +62,8 @@ class Interrupts {
         sigemptyset(&set);
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGPIPE); // a reader that left is no reason to leave the lab behind
         pthread_sigmask(SIG_BLOCK, &set, nullptr);
         descriptor_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     }

@@ -128,7 +128,7 @@ LogLine transaction_line(const PlannedTransaction& planned) {
 LogLine outcome_line(const Outcome& outcome) {
     std::string text = "transaction " + std::to_string(static_cast<std::uint64_t>(outcome.id)) + " on " +
                        outcome.interface + ": ";
-    if (!outcome.ok) return {LogLine::Level::error, text + "failed, nothing has changed: " + outcome.error};
+    if (!outcome.ok) return {LogLine::Level::error, text + "failed: " + outcome.error};
     text += "done in " + fmt::format("{:.3f}", static_cast<double>(outcome.took_ns) / 1e6) + " ms";
     if (outcome.actual.xdp)
         text += ", " + outcome.actual.xdp->program + " runs as program " +

@@ -5,6 +5,7 @@
 #include "adapters/bpf/observed.hpp"
 #include "adapters/bpf/ring_sensor.hpp"
 #include "adapters/rtnetlink/link_sensor.hpp"
+#include "knowledge/overloaded.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -37,15 +38,14 @@ Result<void> open_sensors(World& world, const LoadedConfig& loaded, const Sensor
     bool links_watched = false;
     for (const SensorSpec& spec : loaded.config.sensors) {
         const auto id = static_cast<SensorId>(world.sensors.size());
-        Opened sensor;
-        if (const auto* map = std::get_if<MapSensorSpec>(&spec.source)) {
-            sensor = openers.map(id, spec, *map);
-        } else if (const auto* ring = std::get_if<RingSensorSpec>(&spec.source)) {
-            sensor = openers.ring(id, spec, *ring);
-        } else {
-            sensor = opened(rtnetlink::LinkSensor::create(id, interfaces, true));
-            links_watched = true;
-        }
+        Opened sensor =
+            std::visit(Overloaded{[&](const MapSensorSpec& map) { return openers.map(id, spec, map); },
+                                  [&](const RingSensorSpec& ring) { return openers.ring(id, spec, ring); },
+                                  [&](const LinkSensorSpec&) {
+                                      links_watched = true;
+                                      return opened(rtnetlink::LinkSensor::create(id, interfaces, true));
+                                  }},
+                       spec.source);
         if (!sensor)
             return failure("sensor " + spec.name + ": " + sensor.error().what, sensor.error().number);
         world.sensors.push_back(std::move(*sensor));

@@ -243,6 +243,13 @@ TEST(Check, DoesNotJudgeMapsWithoutAnyObject) {
     EXPECT_THAT(mistakes(map_sensor("nothing", "value = 'm'"), "", {}), IsEmpty());
 }
 
+TEST(Check, RefusesTwoSpellingsOfOneKey) {
+    EXPECT_THAT(mistakes("", "[[symptom]]\nname = 's'\nraise = 'link_up == 0'\n[[adaptation]]\nname = 'a'\n"
+                             "when = 's'\n[adaptation.set.interface.eth0.maps.limits]\nudp = { pps = 1 }\n"
+                             "PROTO_UDP = { pps = 2 }\n"),
+                ElementsAre(HasSubstr("is also written 'udp'; write it alike everywhere")));
+}
+
 // ---- what a reload may change
 
 std::vector<std::string> reload_mistakes(const std::string& running, const std::string& next) {

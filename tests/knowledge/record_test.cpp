@@ -64,5 +64,13 @@ TEST(Record, AtTheStoresLimitWhatFittedIsRecorded) {
     EXPECT_EQ(knowledge.series.losses().series_refused, 1U);
 }
 
+TEST(Record, AtTheStoresLimitANewSeriesDoesNotEndTheOldOnes) {
+    Knowledge knowledge(StoreLimits{.series_max = 2, .samples_per_series_max = 10});
+    ASSERT_TRUE(record_ups(knowledge, {"b", "c"}, at_ms(1000)));
+    EXPECT_FALSE(record_ups(knowledge, {"a", "b", "c"}, at_ms(2000)));
+    EXPECT_EQ(value(knowledge, up("b"), at_ms(2000)), 1);
+    EXPECT_EQ(value(knowledge, up("c"), at_ms(2000)), 1);
+}
+
 } // namespace
 } // namespace homeostat

@@ -119,19 +119,27 @@ TEST(SeriesStore, ForgetsSeriesThatNobodyWroteForLong) {
     store.append(old, at_ms(1000), 1);
     store.append(young, at_ms(2000), 2);
     const auto version = store.index_version();
-    EXPECT_EQ(store.forget_older_than(at_ms(2000)), std::vector<SeriesId>{old});
+    EXPECT_EQ(store.forget_unseen(at_ms(7000), 5s), std::vector<SeriesId>{old});
     EXPECT_NE(store.index_version(), version);
     EXPECT_EQ(store.size(), 1U);
     EXPECT_EQ(store.all(), std::vector<SeriesId>{young});
     EXPECT_EQ(store.named("pps").size(), 1U);
-    EXPECT_TRUE(store.forget_older_than(at_ms(2000)).empty()) << "what is forgotten is forgotten once";
+    EXPECT_TRUE(store.forget_unseen(at_ms(7000), 5s).empty()) << "what is forgotten is forgotten once";
+}
+
+TEST(SeriesStore, ForgetsAnEndedSeriesWithoutWaitingForTheLookback) {
+    SeriesStore store = store_keeping(1s);
+    const SeriesId ended = *store.define(pps);
+    store.append(ended, at_ms(1000), stale_marker);
+    EXPECT_TRUE(store.forget_unseen(at_ms(2000), 5min).empty()) << "a window may still see it";
+    EXPECT_EQ(store.forget_unseen(at_ms(2001), 5min), std::vector<SeriesId>{ended});
 }
 
 TEST(SeriesStore, GivesTheIdOfAForgottenSeriesToANewOneWithoutItsPast) {
     SeriesStore store = store_keeping(1min, {.series_max = 1, .samples_per_series_max = 100});
     const SeriesId id = *store.define(pps);
     store.append(id, at_ms(1000), 1);
-    store.forget_older_than(at_ms(9000));
+    store.forget_unseen(at_ms(9000) + 1min, 0s);
     const Labels other{{"__name__", "other"}};
     ASSERT_EQ(store.define(other), id);
     EXPECT_EQ(store.labels(id), other);

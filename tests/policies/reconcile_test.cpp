@@ -58,10 +58,12 @@ TEST(Reconcile, WritesValuesBeforeTheProgramAndClearsAfterIt) {
                 ElementsAre("set limits[udp] to {pps = 5}", "replace by guard", "clear limits[tcp]"));
 }
 
-TEST(Reconcile, WritesAValueOnlyWhereAFieldDiffersOrIsMissing) {
+TEST(Reconcile, WritesAValueOnlyWhereItIsAnother) {
     const DesiredInterface should = desired(std::nullopt, {}, {{udp, {{"pps", 5}}}});
-    EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 5}, {"burst", 1}}}})), IsEmpty())
-        << "burst is not ours";
+    EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 5}}}})), IsEmpty());
+    EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 5}, {"burst", 1}}}})),
+                ElementsAre("set limits[udp] to {pps = 5}"))
+        << "an overlay that set burst is gone";
     EXPECT_THAT(steps(should, present({}, {{udp, {{"pps", 6}}}})),
                 ElementsAre("set limits[udp] to {pps = 5}"));
     EXPECT_THAT(steps(should, present({}, {{udp, {{"burst", 5}}}})),

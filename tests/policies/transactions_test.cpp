@@ -159,5 +159,39 @@ TEST_F(Transactions, SayWhichOverlaysTheyAreFor) {
     EXPECT_THAT(plan(0s), ElementsAre("eth0: attach guard (drv) (because a{}, b{})"));
 }
 
+// Two entries that are one in the kernel would make the read-back and the desired state chase each other.
+TEST_F(Transactions, AreHeldBackWhereATargetChangesTooOften) {
+    std::size_t begun = 0;
+    std::string told;
+    for (int ms = 0; ms < 900; ++ms) {
+        want(ms % 2 == 0 ? "a" : "b");
+        Decisions decisions;
+        plan_transactions(knowledge_, at_ms(ms), decisions);
+        begun += decisions.transactions.size();
+        for (const std::string& message : decisions.messages) told += message;
+        for (const PlannedTransaction& planned : decisions.transactions) last_ = planned.transaction;
+        if (!decisions.transactions.empty()) answer(Duration{ms}, true);
+    }
+    EXPECT_EQ(begun, 10U);
+    EXPECT_EQ(told, "interface eth0 changes more than 10 times a second: further changes are held back");
+    want("c");
+    EXPECT_THAT(plan(2s), ElementsAre("eth0: replace by c (because baseline)"));
+}
+
+TEST_F(Transactions, AnOutcomeSaysNothingOfAnotherDeviceOrOfWhetherThereIsOne) {
+    want("a");
+    plan(0s);
+    knowledge_.actual["eth0"] = {.present = true, .up = true, .index = 8, .xdp = {}, .entries = {}};
+    Outcome outcome;
+    outcome.id = last_.id;
+    outcome.interface = "eth0";
+    outcome.ok = true;
+    outcome.actual = {
+        .present = false, .up = false, .index = 7, .xdp = AttachedXdp{"a", XdpMode::drv, 1}, .entries = {}};
+    note_outcome(knowledge_, outcome, at_ms(10));
+    EXPECT_TRUE(knowledge_.actual["eth0"].present);
+    EXPECT_FALSE(knowledge_.actual["eth0"].xdp);
+}
+
 } // namespace
 } // namespace homeostat::test

@@ -1,6 +1,6 @@
 // Expressions of random tokens: whatever is thrown at the parser and the evaluator, they answer.
-#include "policies/promql/analyse.hpp"
 #include "policies/promql/evaluate.hpp"
+#include "policies/promql/introspect.hpp"
 #include "policies/promql/parser.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-#include "policies/promql/analyse.hpp"
 #include "policies/promql/evaluate.hpp"
+#include "policies/promql/introspect.hpp"
 #include "policies/promql/parser.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "policies/promql/analyse.hpp"
+#include "policies/promql/introspect.hpp"
 
 #include "policies/promql/functions.hpp"
 
