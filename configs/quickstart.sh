@@ -25,6 +25,14 @@ phase() {
     echo "done ($((SECONDS - start)) s)"
 }
 
+case ${1-} in
+-h | --help)
+    echo "usage: sudo configs/quickstart.sh [OPTION]...   installs, builds, and runs 'homeostat lab OPTION...':"
+    echo "  --keep  --flood PPS  --seconds N  --json  --verbose"
+    exit 0
+    ;;
+esac
+
 [ "$(id -u)" -eq 0 ] || stop "needs root: it installs packages, makes network namespaces and loads eBPF programs"
 { command -v dpkg-query && command -v apt-get; } >/dev/null ||
     stop "needs Debian 12 or a relative of it, for apt-get; elsewhere install what configs/packages.txt lists"

@@ -215,8 +215,7 @@ void Runner::Loop::ask_read_back() {
 void Runner::Loop::begin_stop() {
     stopping = true;
     timer.cancel();
-    // Whoever asks a second time is not kept waiting.
-    signals.clear();
+    signals.cancel(); // but stay caught: a second one must not cut the end short
     for (auto& descriptor : descriptors)
         if (descriptor) descriptor->cancel();
     // The last outcomes still find their way into the decisions.

@@ -12,23 +12,7 @@ namespace {
 constexpr std::array<std::pair<XdpMode, std::string_view>, 3> mode_names{
     {{XdpMode::skb, "skb"}, {XdpMode::drv, "drv"}, {XdpMode::hw, "hw"}}};
 
-std::string ladder_text(const std::vector<XdpMode>& ladder) {
-    std::string text;
-    for (const XdpMode mode : ladder) text += (text.empty() ? "" : ", else ") + std::string(to_text(mode));
-    return text;
-}
-
 std::string entry_text(const MapEntry& entry) { return entry.map + "[" + entry.key + "]"; }
-
-std::string value_text(const MapValue& value) {
-    std::string text;
-    for (const auto& [field, number] : value) {
-        if (!text.empty()) text += ", ";
-        if (!field.empty()) text += field + " = ";
-        text += std::to_string(number);
-    }
-    return value.size() == 1 && value.begin()->first.empty() ? text : "{" + text + "}";
-}
 
 } // namespace
 
@@ -42,6 +26,22 @@ std::optional<XdpMode> parse_xdp_mode(std::string_view text) {
     for (const auto& [mode, name] : mode_names)
         if (name == text) return mode;
     return std::nullopt;
+}
+
+std::string ladder_text(const std::vector<XdpMode>& ladder) {
+    std::string text;
+    for (const XdpMode mode : ladder) text += (text.empty() ? "" : ", else ") + std::string(to_text(mode));
+    return text;
+}
+
+std::string value_text(const MapValue& value) {
+    std::string text;
+    for (const auto& [field, number] : value) {
+        if (!text.empty()) text += ", ";
+        if (!field.empty()) text += field + " = ";
+        text += std::to_string(number);
+    }
+    return value.size() == 1 && value.begin()->first.empty() ? text : "{" + text + "}";
 }
 
 std::string to_text(const Step& step) {

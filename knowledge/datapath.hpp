@@ -98,6 +98,8 @@ struct DetachXdp {
 using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, DetachXdp>;
 
 std::string to_text(const Step& step);
+std::string ladder_text(const std::vector<XdpMode>& ladder); // "drv, else skb"
+std::string value_text(const MapValue& value);               // "{burst = 5, pps = 10}", or the number alone
 
 enum class TransactionId : std::uint64_t {};
 

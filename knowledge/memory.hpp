@@ -57,7 +57,8 @@ struct AdaptationMemory {
 struct TargetMemory {
     std::optional<TransactionId> in_flight;
     std::vector<Step> last_steps;
-    unsigned failures = 0; // in a row, of the same steps
+    std::vector<XdpMode> settled; // the ladder for which the present mode was found
+    unsigned failures = 0;        // in a row, of the same steps
     Instant retry_at;
     std::deque<Instant> begun; // transactions within the last second
     bool held_back = false;    // there were too many

@@ -78,6 +78,7 @@ struct Receipt {
     std::vector<GateVerdict> gates;
     std::vector<LostAttribute> lost;
     std::vector<std::string> targets;        // the interfaces that the overlay touches
+    std::vector<std::string> sets;           // what it sets there, as "eth0 xdp.program = guard"
     std::vector<TransactionId> transactions; // planned in the same tick for its targets
 
     bool operator==(const Receipt&) const = default;

@@ -1,5 +1,6 @@
 #include "policies/overlay.hpp"
 
+#include "knowledge/overloaded.hpp"
 #include "policies/interface_settings.hpp"
 
 #include <algorithm>
@@ -18,6 +19,13 @@ std::string to_text(const Attribute& attribute) {
         return attribute.interface + " maps." + attribute.entry.map + "." + attribute.entry.key;
     }
     return attribute.interface;
+}
+
+std::string to_text(const AttributeValue& value) {
+    return std::visit(Overloaded{[](const std::string& program) { return program; },
+                                 [](const std::vector<XdpMode>& ladder) { return ladder_text(ladder); },
+                                 [](const MapValue& fields) { return value_text(fields); }},
+                      value);
 }
 
 std::string Overlay::name() const { return adaptation + to_text(key); }

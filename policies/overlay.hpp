@@ -33,6 +33,9 @@ std::string to_text(const Attribute& attribute);
 
 using AttributeValue = std::variant<std::string, std::vector<XdpMode>, MapValue>;
 
+// "guard", "drv, else skb", "{burst = 5, pps = 10}"
+std::string to_text(const AttributeValue& value);
+
 // One adaptation instance's wishes, with all that decides between it and others.
 struct Overlay {
     std::string adaptation;

@@ -38,12 +38,14 @@ bool all_open(const std::vector<GateVerdict>& gates) {
     return std::ranges::all_of(gates, &GateVerdict::open);
 }
 
-// The interfaces that the overlay touches.
-std::vector<std::string> targets_of(const AdaptationRule& rule, const Labels& key) {
-    std::set<std::string> targets;
-    if (const auto settings = bind_settings(rule, key))
-        for (const auto& [attribute, value] : *settings) targets.insert(attribute.interface);
-    return {targets.begin(), targets.end()};
+void describe_overlay(const AdaptationRule& rule, const Labels& key, Receipt& receipt) {
+    const auto settings = bind_settings(rule, key);
+    if (!settings) return;
+    for (const auto& [attribute, value] : *settings) {
+        receipt.sets.push_back(to_text(attribute) + " = " + to_text(value));
+        if (std::ranges::find(receipt.targets, attribute.interface) == receipt.targets.end())
+            receipt.targets.push_back(attribute.interface);
+    }
 }
 
 // What the instance's symptoms saw: those that are raised, and those that have cleared in this tick.
@@ -68,18 +70,21 @@ Receipt make_receipt(const AdaptationRule& rule, const Labels& key, AdaptationIn
                      Receipt::Action action, std::vector<GateVerdict> gates, Knowledge& knowledge,
                      const Decisions& decisions) {
     if (auto seen = seen_by(rule, key, knowledge, decisions); !seen.empty()) instance.seen = std::move(seen);
-    return {.id = knowledge.next_receipt++,
-            .generation = decisions.generation,
-            .adaptation = rule.name.text,
-            .key = key,
-            .action = action,
-            .enforcement = rule.enforcement,
-            .when = rule.when_source.text,
-            .seen = instance.seen,
-            .gates = std::move(gates),
-            .lost = {},
-            .targets = targets_of(rule, key),
-            .transactions = {}};
+    Receipt receipt{.id = knowledge.next_receipt++,
+                    .generation = decisions.generation,
+                    .adaptation = rule.name.text,
+                    .key = key,
+                    .action = action,
+                    .enforcement = rule.enforcement,
+                    .when = rule.when_source.text,
+                    .seen = instance.seen,
+                    .gates = std::move(gates),
+                    .lost = {},
+                    .targets = {},
+                    .sets = {},
+                    .transactions = {}};
+    describe_overlay(rule, key, receipt);
+    return receipt;
 }
 
 // One adaptation at one instant.
@@ -263,6 +268,11 @@ Duration retry_after(unsigned failures) {
     return std::min(delay, retry_longest);
 }
 
+void note_ladder(const Step& step, std::vector<XdpMode>& settled) {
+    if (const auto* attach = std::get_if<AttachXdp>(&step)) settled = attach->ladder;
+    if (const auto* change = std::get_if<SwitchXdpMode>(&step)) settled = change->ladder;
+}
+
 // The receipts of this tick that touch the interface learn which transaction carries them out.
 void link_receipts(Decisions& decisions, const std::string& interface, TransactionId id) {
     for (Receipt& receipt : decisions.receipts)
@@ -301,7 +311,7 @@ void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) 
     for (const auto& [interface, desired] : knowledge.desired) {
         TargetMemory& target = knowledge.targets[interface];
         if (target.in_flight) continue;
-        std::vector<Step> steps = reconcile(desired, knowledge.actual[interface]);
+        std::vector<Step> steps = reconcile(desired, knowledge.actual[interface], target.settled);
         if (steps.empty()) continue;
         if (steps != target.last_steps)
             target.failures = 0;
@@ -339,6 +349,8 @@ void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
     TargetMemory& target = knowledge.targets[outcome.interface];
     if (target.in_flight != outcome.id) return;
     target.in_flight.reset();
+    if (outcome.ok)
+        for (const Step& step : target.last_steps) note_ladder(step, target.settled);
     // The same steps at once again after a success would mean that the read-back does not show what was
     // written: that waits too.
     target.failures = outcome.ok ? 0 : target.failures + 1;

@@ -7,10 +7,16 @@ namespace homeostat {
 
 namespace {
 
-std::optional<Step> program_step(const DesiredInterface& desired, const ActualInterface& actual) {
+bool keeps_mode(const std::vector<XdpMode>& ladder, XdpMode mode, const std::vector<XdpMode>& settled) {
+    if (std::ranges::find(ladder, mode) == ladder.end()) return false;
+    return settled.empty() || settled == ladder || mode == ladder.front();
+}
+
+std::optional<Step> program_step(const DesiredInterface& desired, const ActualInterface& actual,
+                                 const std::vector<XdpMode>& settled) {
     if (!desired.program) return actual.xdp ? std::optional<Step>(DetachXdp{}) : std::nullopt;
     if (!actual.xdp) return AttachXdp{*desired.program, desired.ladder};
-    if (std::ranges::find(desired.ladder, actual.xdp->mode) == desired.ladder.end())
+    if (!keeps_mode(desired.ladder, actual.xdp->mode, settled))
         return SwitchXdpMode{*desired.program, desired.ladder};
     if (actual.xdp->program != *desired.program) return ReplaceXdp{*desired.program};
     return std::nullopt;
@@ -18,14 +24,15 @@ std::optional<Step> program_step(const DesiredInterface& desired, const ActualIn
 
 } // namespace
 
-std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterface& actual) {
+std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterface& actual,
+                            const std::vector<XdpMode>& settled) {
     std::vector<Step> steps;
     if (!actual.present) return steps;
     for (const auto& [entry, value] : desired.entries) {
         const auto is = actual.entries.find(entry);
         if (is == actual.entries.end() || is->second != value) steps.emplace_back(SetMapEntry{entry, value});
     }
-    if (auto step = program_step(desired, actual)) steps.push_back(std::move(*step));
+    if (auto step = program_step(desired, actual, settled)) steps.push_back(std::move(*step));
     for (const auto& [entry, value] : actual.entries)
         if (!desired.entries.contains(entry)) steps.emplace_back(ClearMapEntry{entry});
     return steps;

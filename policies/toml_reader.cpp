@@ -206,7 +206,8 @@ std::optional<std::int64_t> TomlTable::integer(std::string_view key, std::int64_
     }
     if (value->get() < min || value->get() > max) {
         mistake(position_of(*node), "'" + path_to(key) + "' is " + std::to_string(value->get()),
-                "expected a number from " + std::to_string(min) + " to " + std::to_string(max));
+                min == max ? "expected " + std::to_string(min)
+                           : "expected a number from " + std::to_string(min) + " to " + std::to_string(max));
         return std::nullopt;
     }
     return value->get();

@@ -21,6 +21,11 @@ std::string milliseconds(std::int64_t ns) {
     return text;
 }
 
+// What iproute2 calls the mode; on some drivers plain "xdp off" leaves a generic program where it is.
+std::string off_word(XdpMode mode) {
+    return mode == XdpMode::skb ? "xdpgeneric" : mode == XdpMode::drv ? "xdpdrv" : "xdpoffload";
+}
+
 } // namespace
 
 Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(const std::vector<ProgramSource>& programs,
@@ -212,7 +217,7 @@ class XdpDatapath::Change {
         return failure(
             "foreign " + describe(**shown) +
                 " is attached and is left alone; detach it with its own tool, or with 'ip link set " + name_ +
-                " xdp off' or 'bpftool link detach'",
+                " " + off_word((*shown)->mode) + " off' or 'bpftool link detach'",
             EBUSY);
     }
 

@@ -60,10 +60,9 @@ std::string labels_text(const json::value& labels) {
 }
 
 std::string receipt_text(const json::object& receipt) {
-    std::string result =
-        fmt::format("  receipt {}: {} {}{}, because {}\n", receipt.at("receipt").to_number<int>(),
-                    text(receipt, "action"), text(receipt, "adaptation"), labels_text(receipt.at("labels")),
-                    text(receipt, "when"));
+    std::string result = fmt::format(
+        "  receipt {}: {} {}{}, when {}\n", receipt.at("receipt").to_number<int>(), text(receipt, "action"),
+        text(receipt, "adaptation"), labels_text(receipt.at("labels")), text(receipt, "when"));
     for (const json::value& seen : receipt.at("seen").as_array())
         result += fmt::format("      saw {}{} = {:g}\n", text(seen.as_object(), "expression"),
                               labels_text(seen.at("labels")),
@@ -90,13 +89,13 @@ std::vector<LabCheck> lab_checks(const LabStory& story, const LabFigures& figure
         {"every TCP message was answered", all_answered(figures.tcp)},
         {"the baseline came back after the flood", figures.restored},
         {"the controller ended well", figures.controller_exit == 0},
-        {"nothing is left behind", figures.left_nothing}};
+        {figures.kept ? "the lab is kept, as asked" : "nothing is left behind", figures.left_nothing}};
 }
 
 std::string account_text(const LabStory& story, const LabFigures& figures) {
     std::string result = "\nWhat happened, from the first packet of the flood on\n";
     result += fmt::format("  raised after    {}\n", milliseconds(since_flood_ms(story.raised_ns, figures)));
-    result += fmt::format("  mitigated after {}   the new program was in the kernel\n",
+    result += fmt::format("  mitigated after {}   (the new program was in the kernel)\n",
                           milliseconds(since_flood_ms(mitigated_ns(story), figures)));
     result +=
         fmt::format("  flood ended at  {}\n", milliseconds(since_flood_ms(figures.flood.last_ns, figures)));

@@ -20,6 +20,7 @@ struct LabFigures {
     bool mitigated = false;
     bool restored = false;
     int controller_exit = 0;
+    bool kept = false; // nothing was to be removed
     bool left_nothing = false;
 };
 

@@ -138,7 +138,7 @@ class Show {
         for (; programs_told_ < story.attached.size(); ++programs_told_)
             say(fmt::format("in the kernel: {} ({})", story.attached[programs_told_].program,
                             story.attached[programs_told_].mode));
-        if (story.signals_told == signals_told_) return;
+        if (story.signals_told == signals_told_ || story.attached.empty()) return;
         signals_told_ = story.signals_told;
         say(fmt::format("packets/s: udp {:7.0f}  tcp {:5.0f}  icmp {:5.0f}   dropped {:7.0f}   program {}",
                         story.signal("udp_pps,proto=udp"), story.signal("tcp_pps,proto=tcp"),
@@ -198,6 +198,7 @@ class Show {
     }
 
     void end_traffic() {
+        if (icmp_) say("normal traffic ends");
         if (flood_) figures.flood = flood_->stop();
         if (icmp_) figures.icmp = icmp_->stop();
         if (tcp_) figures.tcp = tcp_->stop();
@@ -284,6 +285,7 @@ int run_lab(const LabOptions& options) {
     if (!options.keep) {
         const lab::Lab removed = std::move(*lab);
     }
+    figures.kept = options.keep;
     figures.left_nothing = options.keep || std::ranges::all_of(names, is_gone);
 
     std::cout << (options.json ? account_json(child->story(), figures) + "\n"
@@ -303,9 +305,9 @@ int lab_command(const std::vector<std::string>& arguments) {
         "config,c", po::value(&options.config)->value_name("FILE"),
         "the controller's configuration (default: the lab.toml that comes with homeostat)")(
         "flood", po::value(&options.flood_pps)->value_name("PPS")->default_value(options.flood_pps),
-        "packets a second of the flood")(
+        "packets a second of the flood, 1 to 1000000")(
         "seconds", po::value(&seconds)->value_name("N")->default_value(seconds),
-        "how long the flood lasts")("keep", "leave the lab's namespaces when it ends")(
+        "how long the flood lasts, in seconds, 1 to 120")("keep", "leave the lab's namespaces when it ends")(
         "json", "print the account as one JSON object, and nothing else")("verbose,v",
                                                                           "show the controller's log");
     const auto parsed = parse_options(line, arguments);

@@ -26,7 +26,7 @@ Commands:
 )";
 
 constexpr std::string_view closing = R"(
-'homeostat COMMAND --help' explains a command. Exit codes: 0 all is well, 1 a finding or a failure, 2 the
+'homeostat COMMAND --help' explains a command; 'homeostat --version' tells the version. Exit codes: 0 all is well, 1 a finding or a failure, 2 the
 command was not understood.
 
 To begin with:  sudo homeostat lab
@@ -72,13 +72,21 @@ int dispatch(const std::vector<std::string>& arguments) {
     return command->run({arguments.begin() + 1, arguments.end()});
 }
 
+// What was to be printed and could not be is a failure too.
+int written(int code) {
+    std::cout.flush();
+    if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    std::fputs("homeostat: standard output cannot be written\n", stderr);
+    return code == exit_ok ? exit_failure : code;
+}
+
 } // namespace
 
 } // namespace homeostat::cli
 
 int main(int argc, char** argv) {
     try {
-        return homeostat::cli::dispatch({argv + 1, argv + argc});
+        return homeostat::cli::written(homeostat::cli::dispatch({argv + 1, argv + argc}));
     } catch (const std::exception& error) {
         // Only what nobody expects comes here, such as no memory.
         std::fprintf(stderr, "homeostat: %s\n", error.what());

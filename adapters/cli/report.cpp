@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace homeostat::cli {
@@ -63,6 +64,7 @@ json::object receipt_json(const Receipt& receipt) {
             {"gates", std::move(gates)},
             {"lost", std::move(lost)},
             {"targets", json::value_from(receipt.targets)},
+            {"sets", json::value_from(receipt.sets)},
             {"transactions", std::move(transactions)}};
 }
 
@@ -99,6 +101,21 @@ std::string closed_gates(const Receipt& receipt) {
     return text;
 }
 
+std::string joined(const std::vector<std::string>& parts) {
+    std::string text;
+    for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+    return text;
+}
+
+std::string seen_text(const std::vector<SeenValue>& seen) {
+    std::vector<std::string> parts;
+    for (const SeenValue& s : seen) {
+        std::string part = s.expression + " = " + number_text(s.value);
+        if (std::ranges::find(parts, part) == parts.end()) parts.push_back(std::move(part));
+    }
+    return joined(parts);
+}
+
 LogLine symptom_line(const SymptomChange& change) {
     const bool raised = change.to == SymptomState::raised;
     std::string text = "symptom " + change.symptom + to_text(change.key) + ": " +
@@ -114,7 +131,11 @@ LogLine receipt_line(const Receipt& receipt) {
         text += " [" + std::string(to_text(receipt.enforcement)) + "]";
     if (const std::string closed = closed_gates(receipt); !closed.empty()) text += ", held by " + closed;
     for (const LostAttribute& lost : receipt.lost) text += ", loses " + lost.attribute + " to " + lost.winner;
-    return {LogLine::Level::info, std::move(text)};
+    if (receipt.action == Receipt::Action::apply) text += ", sets " + joined(receipt.sets);
+    if (!receipt.seen.empty()) text += ", saw " + seen_text(receipt.seen);
+    // Whoever waits is not doing what its policy asks for.
+    const bool waits = receipt.action == Receipt::Action::wait;
+    return {waits ? LogLine::Level::warning : LogLine::Level::info, std::move(text)};
 }
 
 LogLine transaction_line(const PlannedTransaction& planned) {

@@ -37,8 +37,10 @@ constexpr std::string_view notes =
     R"(With --json every decision is a line on standard output: objects of the types ready, symptom, receipt,
 transaction, outcome, message and signals. The log goes to standard error.
 
-In shadow nothing is loaded, attached or written. Map sensors read the maps of the program that is attached to
-the interface, if it has them; ring buffers are not read, since that would take their records from their reader.
+In shadow nothing is loaded, attached or written, and receipts say shadow. Map sensors read the maps of the program
+that is attached to the interface, if it has them, which takes CAP_SYS_ADMIN; without such a program they have
+nothing to read, and policies over their metrics cannot fire. So shadow is for trying policies beside a controller
+that runs, or over link_* metrics. Ring buffers are not read, since that would take their records from their reader.
 
 Exit code: 0 it was stopped, 1 it could not start, 2 the command was not understood.
 )";
@@ -60,12 +62,13 @@ void check_interfaces(const ControllerConfig& config, Diagnostics& diagnostics) 
         std::string list;
         if (existing)
             for (const std::string& name : *existing) list += (list.empty() ? "" : ", ") + name;
-        const std::string meant = existing ? nearest(interface.name, *existing) : "";
+        // No guess here: a wrong one would put a program on somebody's only link.
         diagnostics.push_back(
             {.file = config.file,
              .at = interface.at,
-             .what = existing ? "there is no interface '" + interface.name + "'" : existing.error().what,
-             .expected = meant.empty() ? "there are: " + list : "did you mean '" + meant + "'?"});
+             .what = existing ? "there is no interface '" + interface.name + "' in this network namespace"
+                              : existing.error().what,
+             .expected = existing ? "there are: " + list : ""});
     }
 }
 
@@ -81,15 +84,23 @@ void log(const LogLine& line) {
     spdlog::log(levels[static_cast<std::size_t>(line.level)], "{}", line.text);
 }
 
+// A reader that went away must not stop a controller; that it did is told once.
 void print_line(const std::string& line) {
+    static bool closed = false;
+    if (closed) return;
     std::fwrite(line.data(), 1, line.size(), stdout);
     std::fputc('\n', stdout);
-    std::fflush(stdout);
+    if (std::fflush(stdout) == 0) return;
+    closed = true;
+    spdlog::warn("standard output cannot be written: decisions are no longer printed there");
 }
 
 GenerationPtr in_shadow(const Generation& generation) {
     auto shadowed = std::make_shared<Generation>(generation);
     shadowed->shadow = true;
+    // So their receipts say it too.
+    for (AdaptationRule& rule : shadowed->policies.adaptations)
+        if (rule.enforcement == Enforcement::enforce) rule.enforcement = Enforcement::shadow;
     return shadowed;
 }
 
@@ -153,8 +164,11 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
                        .signals_every = {}};
     if (values.contains("signals")) {
         const auto every = parse_duration(values["signals"].as<std::string>());
-        if (!every || !options.json) {
-            std::cerr << "homeostat run: --signals: " << (every ? "goes with --json" : every.error().what)
+        if (!every || *every == Duration{0} || !options.json) {
+            std::cerr << "homeostat run: --signals: "
+                      << (!every         ? every.error().what
+                          : options.json ? "expected 1ms or more"
+                                         : "goes with --json")
                       << "\nTry 'homeostat run --help'.\n";
             return exit_usage;
         }
@@ -180,7 +194,7 @@ int run_loop(Shell& shell, World& world, const RunOptions& options) {
                    .decided = [&](const Decisions& d, const EngineState& state) { shell.decided(d, state); },
                    .reload = [&] { return shell.reload(); }},
                   {.period = shell.loaded().config.period});
-    spdlog::info("generation {}: {} interfaces, {} sensors, {} policies, every {}{}",
+    spdlog::info("generation {}: {} interface(s), {} sensor(s), {} adaptation(s), every {}{}",
                  shell.generation()->number, shell.loaded().config.interfaces.size(),
                  shell.loaded().config.sensors.size(), shell.generation()->policies.adaptations.size(),
                  to_text(shell.loaded().config.period),

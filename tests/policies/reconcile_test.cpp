@@ -52,6 +52,16 @@ TEST(Reconcile, LeavesAnyModeOfTheLadderAlone) {
     EXPECT_THAT(steps(desired("guard", ladder), present()), ElementsAre("attach guard (drv, else skb)"));
 }
 
+TEST(Reconcile, TriesTheBetterModesOfAnotherLadderThanTheOneThatSettled) {
+    const std::vector<XdpMode> both{XdpMode::drv, XdpMode::skb};
+    const ActualInterface generic = present(attached("guard", XdpMode::skb));
+    EXPECT_THAT(reconcile(desired("guard", both), generic, both), IsEmpty()) << "it fell to skb";
+    EXPECT_EQ(reconcile(desired("guard", both), generic, {XdpMode::skb}),
+              (std::vector<Step>{SwitchXdpMode{"guard", both}}))
+        << "an overlay had asked for skb, and is gone";
+    EXPECT_THAT(reconcile(desired("guard", both), generic), IsEmpty()) << "nobody knows";
+}
+
 TEST(Reconcile, WritesValuesBeforeTheProgramAndClearsAfterIt) {
     EXPECT_THAT(steps(desired("guard", {XdpMode::drv}, {{udp, {{"pps", 5}}}}),
                       present(attached("counter"), {{tcp, {{"pps", 9}}}})),
