@@ -148,7 +148,8 @@ std::vector<std::string> length_mistakes(const SourceFile& file) {
         return std::vector<std::string>{file.path + ": has " + std::to_string(lines.size()) +
                                         " lines; at most " + std::to_string(max)};
     };
-    if (file.path.ends_with("/README.md"))
+    if (file.path.ends_with("/README.md") &&
+        file.path != "benchmarks/README.md") // that one holds the figures
         return lines.size() > readme_lines_max ? too_long(readme_lines_max) : std::vector<std::string>{};
     if (!file.path.ends_with(".hpp") && !file.path.ends_with(".cpp")) return {};
     if (lines.size() <= lines_max) return {};

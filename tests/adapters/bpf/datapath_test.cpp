@@ -257,7 +257,11 @@ TEST_F(DatapathTest, ALadderFallsWithTheReasonOfEachRung) {
 }
 
 TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
-    ASSERT_TRUE(lab::ip("-n " + lab_->peer.name() + " link set " + lab_->peer_link + " mtu 8901"));
+    {
+        const auto entered = lab_->peer.enter();
+        ASSERT_TRUE(entered);
+        ASSERT_TRUE(lab::ip("link set " + lab_->peer_link + " mtu 8901"));
+    }
     const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
     EXPECT_NE(outcome.error.find("MTU is too large"), std::string::npos) << outcome.error;
