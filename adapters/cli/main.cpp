@@ -86,7 +86,11 @@ int written(int code) {
 
 int main(int argc, char** argv) {
     try {
-        return homeostat::cli::written(homeostat::cli::dispatch({argv + 1, argv + argc}));
+        const std::vector<std::string> arguments(argv + 1, argv + argc);
+        const int code = homeostat::cli::dispatch(arguments);
+        // A controller has told it when it happened, and went on.
+        const bool is_controller = !arguments.empty() && arguments.front() == "run";
+        return is_controller ? code : homeostat::cli::written(code);
     } catch (const std::exception& error) {
         // Only what nobody expects comes here, such as no memory.
         std::fprintf(stderr, "homeostat: %s\n", error.what());
