@@ -239,7 +239,12 @@ const std::string in_policy = "policy.toml";
 
 const std::vector<Refused> all_refused{
     {"AnUnknownKey", {.maps = "xdp.mod = \"drv\""}, {}, in_config, "mod = ", {"xdp.mod", "'mode'"}},
-    {"AnInterfaceThatIsNotThere", {.interface = "lab1"}, {}, in_config, "lab1", {"'lab1'", "'lab0'"}},
+    {"AnInterfaceThatIsNotThere",
+     {.interface = "lab1"},
+     {},
+     in_config,
+     "lab1",
+     {"'lab1'", "there are: lo, lab0"}},
     {"AnObjectThatIsMissing",
      {.more = "[[program]]\nname = \"x\"\nobject = \"xdp_gard.bpf.o\"\n"},
      {},
