@@ -118,8 +118,8 @@ void Runner::Loop::wait_readable(std::size_t index) {
     descriptors[index]->async_wait(
         asio::posix::stream_descriptor::wait_read, [this, index](const boost::system::error_code& error) {
             if (error || stopping) return;
-            const Sensor& sensor = *ports.sensors[index];
-            Readings readings = read(*ports.sensors[index]);
+            Sensor& sensor = *ports.sensors[index];
+            Readings readings = read(sensor);
             const bool worth_a_tick =
                 sensor.urgent() && std::ranges::any_of(readings.batches, [](const SampleBatch& batch) {
                     return !batch.samples.empty();

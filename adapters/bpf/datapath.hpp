@@ -40,8 +40,7 @@ class XdpDatapath final : public Datapath {
     // The map of this name on each interface whose programs have it, in the order of the interfaces.
     Result<std::vector<InterfaceMap>> maps_named(std::string_view map) const;
 
-    // Of an owned entry, the fields that were set are read back; an entry
-    // that vanished is absent.
+    // Of an owned entry, the fields that were set are read back; an entry that vanished is absent.
     ActualState read_back() override;
 
     // Fields of a value that a SetMapEntry does not name become 0. A per-CPU map gets the value on every CPU.

@@ -94,17 +94,17 @@ json::object outcome_json(const Outcome& outcome) {
     return object;
 }
 
-std::string closed_gates(const Receipt& receipt) {
-    std::string text;
-    for (const GateVerdict& gate : receipt.gates)
-        if (!gate.open) text += (text.empty() ? "" : "; ") + gate.gate + " (" + gate.detail + ")";
-    return text;
-}
-
 std::string joined(const std::vector<std::string>& parts) {
     std::string text;
     for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
     return text;
+}
+
+std::string closed_gates(const Receipt& receipt) {
+    std::vector<std::string> closed;
+    for (const GateVerdict& gate : receipt.gates)
+        if (!gate.open) closed.push_back(gate.gate + " (" + gate.detail + ")");
+    return joined(closed);
 }
 
 std::string seen_text(const std::vector<SeenValue>& seen) {

@@ -95,4 +95,23 @@ std::vector<std::string> lines_of(const Decisions& decisions) {
     return lines;
 }
 
+std::vector<std::string> play_script(const std::vector<ScriptedSeries>& script, Duration from, Duration step,
+                                     const ScriptTick& tick) {
+    std::vector<std::vector<std::optional<double>>> values;
+    std::size_t steps = 0;
+    for (const ScriptedSeries& series : script) {
+        values.push_back(values_of(series.values));
+        steps = std::max(steps, values.back().size());
+    }
+    std::vector<std::string> lines;
+    for (std::size_t i = 0; i < steps; ++i) {
+        std::vector<std::pair<std::string, double>> samples;
+        for (std::size_t s = 0; s < script.size(); ++s)
+            if (i < values[s].size() && values[s][i]) samples.emplace_back(script[s].series, *values[s][i]);
+        const Duration at = from + step * static_cast<Duration::rep>(i);
+        for (const std::string& line : lines_of(tick(at, samples))) lines.push_back(to_text(at) + " " + line);
+    }
+    return lines;
+}
+
 } // namespace homeostat::test

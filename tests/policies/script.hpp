@@ -4,6 +4,7 @@
 #include "knowledge/labels.hpp"
 #include "knowledge/receipt.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,5 +29,12 @@ std::vector<std::optional<double>> values_of(std::string_view script);
 // "apply guard{iface="eth0"}", "wait guard{iface="eth0"}: cooldown closed: until …" and
 // "eth0: replace by guard (because guard{iface="eth0"})".
 std::vector<std::string> lines_of(const Decisions& decisions);
+
+// A tick for each value of the longest script, from `from` on; the samples are by series. Each line of the
+// result begins with its time.
+using ScriptTick =
+    std::function<Decisions(Duration at, const std::vector<std::pair<std::string, double>>& samples)>;
+std::vector<std::string> play_script(const std::vector<ScriptedSeries>& script, Duration from, Duration step,
+                                     const ScriptTick& tick);
 
 } // namespace homeostat::test
