@@ -49,10 +49,11 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
     const AnalyzeLimits analyze{.instances_per_symptom_max = generation.limits.instances_per_symptom_max,
                                 .evaluation = generation.limits.evaluation(state.selectors)};
     record_signals(generation.policies, state.knowledge, inputs.now, analyze, decisions);
-    advance_symptoms(generation.policies, state.knowledge, inputs.now, analyze, decisions);
+    advance_symptoms(generation.policies, state.knowledge, inputs.now, inputs.periodic, analyze, decisions);
 
     const PlanLimits plan{.instances_per_adaptation_max = generation.limits.instances_per_adaptation_max,
-                          .changes_per_minute_max = generation.limits.changes_per_minute_max};
+                          .changes_per_minute_max = generation.limits.changes_per_minute_max,
+                          .evaluation = analyze.evaluation};
     plan_overlays(generation.policies, generation.baseline, state.knowledge, inputs.now, plan, reloaded,
                   decisions);
     if (!generation.shadow) plan_transactions(state.knowledge, inputs.now, decisions);

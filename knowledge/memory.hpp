@@ -22,8 +22,9 @@ struct SymptomInstance {
     double value = 0;                     // what raise yielded when it last was true
     std::optional<Instant> missing_since; // raise has had no data since then
     std::optional<Instant> resting_since; // what `for` or `keep` waits for has had no data since then
-    std::vector<SeenValue> seen;          // what the condition saw when the state last changed
-    Labels fact;                          // its series: symptom_raised{symptom="…", <key>}
+    std::uint64_t quorum_ticks = 0; // of the last periodic ticks, those in which raise held: newest lowest
+    SymptomEvidence evidence;       // as of the last change of state
+    Labels fact;                    // its series: symptom_raised{symptom="…", <key>}
 
     bool positive() const { return state == SymptomState::raised || state == SymptomState::clearing; }
 };
@@ -37,14 +38,30 @@ struct SymptomMemory {
     std::uint64_t instances_refused = 0;
 };
 
+// An overlay that must show its effect.
+struct OpenVerification {
+    std::optional<Instant> in_effect_at; // its targets are as desired since then
+};
+
+// Flap damping after RFC 2439: each application adds to a penalty that decays with a half-life.
+struct FlapPenalty {
+    double value = 0; // at `at`
+    Instant at;
+    std::optional<Instant> suppressed_until;
+};
+
 struct AdaptationInstance {
     bool active = false; // its overlay is laid (or would be, in shadow)
     Instant applied_at;
     std::optional<Instant> removed_at;
-    std::vector<SeenValue> seen;     // what its symptoms saw when they last changed
-    std::vector<GateVerdict> gates;  // as of the last receipt
-    std::vector<LostAttribute> lost; // as of the last receipt
-    Labels fact;                     // its series: adaptation_active{adaptation="…", <key>}
+    std::optional<OpenVerification> verification;
+    unsigned verifications_failed = 0; // in a row
+    std::optional<Instant> suspended_at;
+    FlapPenalty penalty;
+    std::vector<SymptomEvidence> symptoms; // of its symptoms, by name and key, as they last changed
+    std::vector<GateVerdict> gates;        // as of the last receipt
+    std::vector<LostAttribute> lost;       // as of the last receipt
+    Labels fact;                           // its series: adaptation_active{adaptation="…", <key>}
 };
 
 struct AdaptationMemory {

@@ -2,6 +2,18 @@
 
 namespace homeostat {
 
+std::string_view to_text(Truth truth) {
+    switch (truth) {
+    case Truth::no:
+        return "no";
+    case Truth::yes:
+        return "yes";
+    case Truth::missing:
+        return "missing";
+    }
+    return "?";
+}
+
 std::string_view to_text(SymptomState state) {
     switch (state) {
     case SymptomState::inactive:
@@ -38,6 +50,10 @@ std::string_view to_text(Receipt::Action action) {
         return "wait";
     case Receipt::Action::arbitrate:
         return "arbitrate";
+    case Receipt::Action::verify:
+        return "verify";
+    case Receipt::Action::rollback:
+        return "rollback";
     }
     return "?";
 }

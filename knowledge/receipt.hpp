@@ -20,13 +20,37 @@ std::string_view to_text(SymptomState state);
 enum class Enforcement { off, shadow, enforce };
 std::string_view to_text(Enforcement enforcement);
 
-// A selector or a range function of a condition, with one of its results.
+// A condition holds, does not hold, or has no data to tell.
+enum class Truth { no, yes, missing };
+std::string_view to_text(Truth truth);
+
+// A selector, or a call over a range vector, of a condition, with one of its results. One that has no value
+// here had no result.
 struct SeenValue {
     std::string expression;
     Labels labels;
     double value = 0;
 
     bool operator==(const SeenValue&) const = default;
+};
+
+// An instance of a symptom as it was when its state last changed, with what its conditions saw then: enough
+// to judge them again without any store.
+struct SymptomEvidence {
+    std::string symptom;
+    Labels key;
+    SymptomState state{};
+    Instant at;        // when its conditions were judged
+    double value = 0;  // what raise yielded when it last was true
+    std::string raise; // the conditions' texts
+    std::string clear; // empty: raise is false
+    Truth raise_is = Truth::missing;
+    Truth clear_is = Truth::missing;
+    bool clear_covered = true; // the windows of clear were covered; otherwise it counted as missing
+    std::vector<SeenValue> seen;
+    bool truncated = false; // there were more values than a receipt carries
+
+    bool operator==(const SymptomEvidence&) const = default;
 };
 
 struct SymptomChange {
@@ -37,15 +61,28 @@ struct SymptomChange {
     double value = 0;
     std::string severity;
     std::string summary;
-    std::vector<SeenValue> seen;
+    SymptomEvidence evidence;
 
     bool operator==(const SymptomChange&) const = default;
+};
+
+// What a gate was judged by; which of these count, policies/gates.cpp says for each gate.
+struct GateFacts {
+    Instant now{};
+    std::optional<Instant> since{}; // what it waits after, or the oldest thing that it counts
+    Duration span{};                // how long it waits, or counts back
+    std::size_t count = 0;
+    std::size_t limit = 0;
+    std::string obstacle{}; // whatever stands in the way by name; empty: nothing
+
+    bool operator==(const GateFacts&) const = default;
 };
 
 struct GateVerdict {
     std::string gate;
     bool open = true;
     std::string detail; // why it is closed, or how far it is
+    GateFacts facts;    // it follows from these alone
 
     bool operator==(const GateVerdict&) const = default;
 };
@@ -58,6 +95,15 @@ struct LostAttribute {
     bool operator==(const LostAttribute&) const = default;
 };
 
+// What a verification asked last, its labels bound, and what it saw.
+struct ExpectationEvidence {
+    std::string expect;
+    Truth is = Truth::missing;
+    std::vector<SeenValue> seen;
+
+    bool operator==(const ExpectationEvidence&) const = default;
+};
+
 // One per change of an adaptation instance's gate verdicts or of its overlay.
 struct Receipt {
     enum class Action {
@@ -65,6 +111,8 @@ struct Receipt {
         remove,    // it is taken away
         wait,      // a gate is closed, or another one closed it
         arbitrate, // it lies, but won or lost attributes against another one
+        verify,    // its verification ended: it holds, or it is moot
+        rollback,  // its verification failed: the overlay is taken away and suspended
     };
 
     std::uint64_t id = 0;
@@ -73,8 +121,12 @@ struct Receipt {
     Labels key;
     Action action{};
     Enforcement enforcement{};
-    std::string when;            // the adaptation's condition
-    std::vector<SeenValue> seen; // what its symptoms saw when they last changed
+    Instant at;
+    std::string when;                      // the adaptation's condition
+    std::vector<SymptomEvidence> symptoms; // of its symptoms' instances that agree with the key, when they
+                                           // last changed; one that is not here was not raised
+    bool when_holds = false;
+    std::optional<ExpectationEvidence> expectation; // of Action::verify and Action::rollback
     std::vector<GateVerdict> gates;
     std::vector<LostAttribute> lost;
     std::vector<std::string> targets;        // the interfaces that the overlay touches

@@ -54,10 +54,10 @@ void append_seen(const promql::Trace& trace, const Labels& key, std::vector<Seen
 // One symptom at one instant.
 class SymptomTick {
   public:
-    SymptomTick(const Symptom& symptom, Knowledge& knowledge, Instant now, const AnalyzeLimits& limits,
-                Decisions& decisions)
+    SymptomTick(const Symptom& symptom, Knowledge& knowledge, Instant now, bool periodic,
+                const AnalyzeLimits& limits, Decisions& decisions)
         : symptom_(symptom), rule_(symptom.rule), memory_(knowledge.symptoms[symptom.rule.name.text]),
-          knowledge_(knowledge), now_(now), limits_(limits), decisions_(decisions) {}
+          knowledge_(knowledge), now_(now), periodic_(periodic), limits_(limits), decisions_(decisions) {}
 
     void run() {
         const auto raise = ByKey::from(evaluate_vector(rule_.raise.expr, knowledge_, now_, limits_));
@@ -66,7 +66,7 @@ class SymptomTick {
         note_error(conditions.error);
         for (auto it = memory_.instances.begin(); it != memory_.instances.end();) {
             advance_one(it->first, it->second, conditions);
-            it = it->second.state == SymptomState::inactive ? memory_.instances.erase(it) : std::next(it);
+            it = is_idle(it->second) ? memory_.instances.erase(it) : std::next(it);
         }
     }
 
@@ -102,7 +102,8 @@ class SymptomTick {
                                                                      .value = sample.value,
                                                                      .missing_since = {},
                                                                      .resting_since = {},
-                                                                     .seen = {},
+                                                                     .quorum_ticks = 0,
+                                                                     .evidence = {},
                                                                      .fact = fact});
         }
         if (refused && !memory_.at_limit)
@@ -123,8 +124,7 @@ class SymptomTick {
                                   return raise->find(entry.first) != nullptr;
                               });
         if (!all_true) conditions.raise_presence = evaluate(symptom_.raise_presence);
-        const bool covered = now_ - memory_.covered_from >= symptom_.clear_window;
-        if (rule_.clear && covered && !all_true) {
+        if (rule_.clear && covered() && !all_true) {
             conditions.clear = evaluate(rule_.clear->expr);
             conditions.clear_presence = evaluate(*symptom_.clear_presence);
             if (conditions.error.empty() && !conditions.clear)
@@ -139,19 +139,24 @@ class SymptomTick {
         return Truth::missing;
     }
 
-    static Truth negation(Truth truth) {
-        return truth == Truth::missing ? Truth::missing : truth == Truth::yes ? Truth::no : Truth::yes;
-    }
-
     void advance_one(const Labels& key, SymptomInstance& instance, const Conditions& conditions) {
-        const Truth raise = truth(conditions.raise, conditions.raise_presence, key);
-        const Truth clear =
-            rule_.clear ? truth(conditions.clear, conditions.clear_presence, key) : negation(raise);
-        if (raise == Truth::yes) instance.value = conditions.raise->find(key)->value;
+        Judgement judgement{truth(conditions.raise, conditions.raise_presence, key), std::nullopt, periodic_};
+        if (rule_.clear) judgement.clear = truth(conditions.clear, conditions.clear_presence, key);
+        if (judgement.raise == Truth::yes) instance.value = conditions.raise->find(key)->value;
         const SymptomState from = instance.state;
-        instance = advance(std::move(instance), rule_.timing, raise, clear, now_);
+        instance = advance(std::move(instance), rule_.timing, judgement, now_);
         if (instance.state == from) return;
-        instance.seen = see(key);
+        instance.evidence = {.symptom = rule_.name.text,
+                             .key = key,
+                             .state = instance.state,
+                             .at = now_,
+                             .value = instance.value,
+                             .raise = rule_.raise.source.text,
+                             .clear = rule_.clear ? rule_.clear->source.text : "",
+                             .raise_is = judgement.raise,
+                             .clear_is = judgement.clear.value_or(Truth::missing),
+                             .clear_covered = covered(),
+                             .seen = see(key)};
         const auto summary = bind(rule_.summary, key.with("value", number_text(instance.value)));
         decisions_.symptoms.push_back({.symptom = rule_.name.text,
                                        .key = key,
@@ -160,8 +165,10 @@ class SymptomTick {
                                        .value = instance.value,
                                        .severity = rule_.severity,
                                        .summary = summary ? *summary : summary.error().what,
-                                       .seen = instance.seen});
+                                       .evidence = instance.evidence});
     }
+
+    bool covered() const { return now_ - memory_.covered_from >= symptom_.clear_window; }
 
     // Time stands still within a tick, so asking again gives the same values.
     std::vector<SeenValue> see(const Labels& key) {
@@ -181,6 +188,7 @@ class SymptomTick {
     SymptomMemory& memory_;
     Knowledge& knowledge_;
     Instant now_;
+    bool periodic_;
     const AnalyzeLimits& limits_;
     Decisions& decisions_;
 };
@@ -206,10 +214,10 @@ void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now
     }
 }
 
-void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now,
+void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now, bool periodic,
                       const AnalyzeLimits& limits, Decisions& decisions) {
     for (const Symptom& symptom : policies.symptoms)
-        SymptomTick(symptom, knowledge, now, limits, decisions).run();
+        SymptomTick(symptom, knowledge, now, periodic, limits, decisions).run();
 }
 
 } // namespace homeostat

@@ -19,8 +19,8 @@ void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now
                     Decisions& decisions);
 
 // Moves every instance of every symptom on by one step, and makes new ones. A symptom that cannot be
-// evaluated counts as missing and leaves a message; the others go on.
-void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now,
+// evaluated counts as missing and leaves a message; the others go on. `periodic`: not an urgent tick.
+void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now, bool periodic,
                       const AnalyzeLimits& limits, Decisions& decisions);
 
 } // namespace homeostat

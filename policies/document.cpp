@@ -2,6 +2,7 @@
 
 #include "policies/interface_settings.hpp"
 #include "policies/promql/introspect.hpp"
+#include "policies/promql/literals.hpp"
 #include "policies/promql/parser.hpp"
 
 #include <algorithm>
@@ -79,11 +80,48 @@ std::optional<SignalRule> read_signal(TomlTable& table) {
     return SignalRule{std::move(*name), std::move(*expr)};
 }
 
+// "COUNT/REST": what stands before and after the slash.
+struct Fraction {
+    std::size_t count = 0;
+    std::string rest;
+};
+
+std::optional<Fraction> parse_fraction(const std::string& text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string::npos) return std::nullopt;
+    Fraction made{.count = 0, .rest = text.substr(slash + 1)};
+    const char* end = text.data() + slash;
+    const auto [stop, error] = std::from_chars(text.data(), end, made.count);
+    if (error != std::errc{} || stop != end) return std::nullopt;
+    return made;
+}
+
+std::optional<Quorum> read_quorum(TomlTable& table) {
+    const auto source = table.text("quorum");
+    if (!source) return std::nullopt;
+    const auto fraction = parse_fraction(source->text);
+    Quorum quorum;
+    if (fraction) {
+        const char* end = fraction->rest.data() + fraction->rest.size();
+        const auto [stop, error] = std::from_chars(fraction->rest.data(), end, quorum.ticks);
+        if (error == std::errc{} && stop == end && quorum.ticks >= 1 && quorum.ticks <= Quorum::ticks_max &&
+            fraction->count >= 1 && fraction->count <= quorum.ticks) {
+            quorum.needed = static_cast<unsigned>(fraction->count);
+            return quorum;
+        }
+    }
+    table.mistake(source->position(0), "'" + source->text + "' is no quorum",
+                  "expected how many of the last periodic ticks (at most " +
+                      std::to_string(Quorum::ticks_max) + "), such as \"3/5\"");
+    return std::nullopt;
+}
+
 SymptomTiming read_timing(TomlTable& table) {
     SymptomTiming timing;
     timing.for_ = table.duration("for").value_or(timing.for_);
     timing.keep = table.duration("keep").value_or(timing.keep);
     timing.forget = table.duration("forget").value_or(timing.forget);
+    timing.quorum = read_quorum(table);
     constexpr std::array choices{OnMissing::hold, OnMissing::raise, OnMissing::clear};
     timing.on_missing = choices[table.choice("on_missing", {"hold", "raise", "clear"}).value_or(0)];
     return timing;
@@ -116,19 +154,65 @@ std::optional<SymptomRule> read_symptom(TomlTable& table) {
 std::optional<Budget> read_budget(TomlTable& table) {
     const auto source = table.text("budget");
     if (!source) return std::nullopt;
-    const std::size_t slash = source->text.find('/');
-    Budget budget;
-    const char* end = source->text.data() + std::min(slash, source->text.size());
-    const auto [stop, error] = std::from_chars(source->text.data(), end, budget.count);
-    const auto window =
-        slash == std::string::npos ? failure("") : parse_duration(source->text.substr(slash + 1));
-    if (error == std::errc{} && stop == end && window && *window > Duration{0}) {
-        budget.window = *window;
-        return budget;
-    }
+    const auto fraction = parse_fraction(source->text);
+    const auto window = fraction ? parse_duration(fraction->rest) : failure("");
+    if (window && *window > Duration{0}) return Budget{.count = fraction->count, .window = *window};
     table.mistake(source->position(0), "'" + source->text + "' is no budget",
                   "expected a number of applications and a time, such as \"6/1h\"");
     return std::nullopt;
+}
+
+std::optional<Damping> read_damping(TomlTable& adaptation) {
+    auto table = adaptation.table("damp");
+    if (!table) return std::nullopt;
+    constexpr std::int64_t penalty_max = 1'000'000;
+    Damping damping;
+    damping.half_life = table->duration("half_life").value_or(damping.half_life);
+    damping.suppress = table->integer("suppress", 1, penalty_max).value_or(damping.suppress);
+    damping.reuse = table->integer("reuse", 1, penalty_max).value_or(damping.reuse);
+    table->finish();
+    if (damping.half_life <= Duration{0})
+        adaptation.mistake(table->at("half_life"), "'damp.half_life' is zero", "expected a longer time");
+    if (damping.reuse >= damping.suppress)
+        adaptation.mistake(table->at("reuse"),
+                           "'damp.reuse' (" + std::to_string(damping.reuse) +
+                               ") is not below 'damp.suppress' (" + std::to_string(damping.suppress) + ")",
+                           "expected suppress above reuse; each application adds 1000");
+    return damping;
+}
+
+// The templates in string literals must be such; which labels there are is known later.
+bool check_literals(TomlTable& table, const Condition& condition) {
+    bool ok = true;
+    promql::for_each_literal(condition.expr, [&](const std::string& literal, promql::Span at) {
+        const auto parsed = parse_template(literal);
+        if (parsed) return;
+        table.mistake(condition.source.position(at.offset), parsed.error().what, "expected {{label}}");
+        ok = false;
+    });
+    return ok;
+}
+
+// Whether all is well; without the table there is nothing to verify.
+bool read_verify(TomlTable& adaptation, std::optional<VerifyRule>& into) {
+    auto table = adaptation.table("verify");
+    if (!table) return !adaptation.has("verify");
+    auto expect = read_condition(*table, "expect", "a PromQL expression");
+    VerifyRule rule;
+    rule.settle = table->duration("settle").value_or(rule.settle);
+    rule.within = table->duration("within").value_or(rule.within);
+    rule.backoff = table->duration("backoff").value_or(rule.backoff);
+    rule.rollback = table->choice("otherwise", {"rollback", "report"}).value_or(0) == 0;
+    table->finish();
+    if (rule.settle >= rule.within)
+        adaptation.mistake(table->at("within"),
+                           "'verify.within' (" + to_text(rule.within) +
+                               ") is not longer than 'verify.settle' (" + to_text(rule.settle) + ")",
+                           "both count from when the change is in effect");
+    if (!expect || !check_literals(*table, *expect)) return false;
+    rule.expect = std::move(*expect);
+    into = std::move(rule);
+    return true;
 }
 
 void read_overlay_of(TomlTable& interfaces, const std::string& key, std::vector<OverlaySetting>& settings) {
@@ -207,9 +291,16 @@ std::optional<AdaptationRule> read_adaptation(TomlTable& table) {
     rule.priority = table.integer("priority", -1'000'000, 1'000'000).value_or(0);
     constexpr std::array enforcements{Enforcement::off, Enforcement::shadow, Enforcement::enforce};
     rule.enforcement = enforcements[table.choice("enforcement", {"off", "shadow", "enforce"}).value_or(2)];
+    rule.requirements = table.texts("requires");
+    rule.inhibits = table.texts("inhibits");
     rule.min_hold = table.duration("min_hold").value_or(Duration{0});
     rule.cooldown = table.duration("cooldown").value_or(Duration{0});
     rule.budget = read_budget(table);
+    constexpr std::int64_t instances_max = 1'000'000;
+    if (const auto max_active = table.integer("max_active", 1, instances_max))
+        rule.max_active = static_cast<std::size_t>(*max_active);
+    rule.damp = read_damping(table);
+    ok &= read_verify(table, rule.verify);
     rule.settings = read_overlay(table);
     table.finish();
     if (!ok) return std::nullopt;

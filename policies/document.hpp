@@ -44,6 +44,29 @@ struct Budget {
     Duration window{};
 };
 
+// Flap damping as BGP's (RFC 2439): an instance whose penalty reaches `suppress` is not applied again until
+// it has decayed below `reuse`.
+struct Damping {
+    static constexpr double penalty = 1'000; // of one application
+
+    Duration half_life = std::chrono::minutes{15};
+    std::int64_t suppress = 2'000;
+    std::int64_t reuse = 750;
+};
+
+// An overlay must show its effect: once it has been in effect for `settle`, and before it has been for
+// `within`, `expect` must have had a sample.
+struct VerifyRule {
+    static constexpr Duration backoff_longest = std::chrono::hours{1};
+
+    Condition expect; // its string literals may hold {{label}}
+    Duration settle{0};
+    Duration within = std::chrono::seconds{5};
+    Duration backoff =
+        std::chrono::seconds{30}; // how long the first failure suspends; each further one doubles it
+    bool rollback = true;         // else a failure is only reported
+};
+
 // One attribute that an overlay sets; templates are bound from the instance's labels.
 struct OverlaySetting {
     enum class Kind { program, mode, entry };
@@ -65,9 +88,14 @@ struct AdaptationRule {
     When when;
     std::int64_t priority = 0;
     Enforcement enforcement = Enforcement::enforce;
+    std::vector<SourceText> requirements; // `requires`: adaptations that must be active for an agreeing key
+    std::vector<SourceText> inhibits;     // adaptations that are kept away while this one is active
     Duration min_hold{0};
     Duration cooldown{0};
     std::optional<Budget> budget;
+    std::optional<std::size_t> max_active; // instances at one time
+    std::optional<Damping> damp;
+    std::optional<VerifyRule> verify;
     std::vector<OverlaySetting> settings;
 };
 

@@ -1,83 +1,86 @@
 #include "policies/plan.hpp"
 
+#include "policies/gates.hpp"
 #include "policies/overlay.hpp"
-#include "policies/reconcile.hpp"
+#include "policies/verification.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace homeostat {
 
 namespace {
 
-constexpr Duration retry_first = std::chrono::seconds{1};
-constexpr Duration retry_longest = std::chrono::minutes{5};
 constexpr Duration changes_window = std::chrono::minutes{1};
-// Of one target; more would be a quarrel between what is written and what is read back.
-constexpr std::size_t transactions_per_second_max = 10;
 
 void drop_older(std::deque<Instant>& times, Instant horizon) {
     while (!times.empty() && times.front() <= horizon) times.pop_front();
 }
 
-GateVerdict open_gate(std::string gate) { return {std::move(gate), true, ""}; }
-GateVerdict closed_gate(std::string gate, std::string detail) {
-    return {std::move(gate), false, std::move(detail)};
+// At most `max` times within the window.
+GateFacts rate_facts(const std::deque<Instant>& times, std::size_t max, Duration window) {
+    GateFacts facts{.span = window, .count = times.size(), .limit = max};
+    if (max > 0 && times.size() >= max) facts.since = times[times.size() - max];
+    return facts;
 }
 
-// At most `max` times within the window; the detail is stable while nothing happens, so that waiting makes
-// one receipt.
-GateVerdict rate_gate(std::string gate, const std::deque<Instant>& times, std::size_t max, Duration window) {
-    if (times.size() < max) return open_gate(std::move(gate));
-    // Of a rate of none, nothing will open it.
-    const std::string until = max == 0 ? "" : ", until " + to_text(times[times.size() - max] + window);
-    return closed_gate(std::move(gate), std::to_string(max) + " in the last " + to_text(window) + until);
-}
+std::string name_of(const std::string& adaptation, const Labels& key) { return adaptation + to_text(key); }
 
-bool all_open(const std::vector<GateVerdict>& gates) {
-    return std::ranges::all_of(gates, &GateVerdict::open);
+std::set<std::string> interfaces_of(const std::map<Attribute, AttributeValue>& settings) {
+    std::set<std::string> interfaces;
+    for (const auto& [attribute, value] : settings) interfaces.insert(attribute.interface);
+    return interfaces;
 }
 
 void describe_overlay(const AdaptationRule& rule, const Labels& key, Receipt& receipt) {
     const auto settings = bind_settings(rule, key);
     if (!settings) return;
-    for (const auto& [attribute, value] : *settings) {
+    for (const auto& [attribute, value] : *settings)
         receipt.sets.push_back(to_text(attribute) + " = " + to_text(value));
-        if (std::ranges::find(receipt.targets, attribute.interface) == receipt.targets.end())
-            receipt.targets.push_back(attribute.interface);
-    }
+    const auto interfaces = interfaces_of(*settings);
+    receipt.targets.assign(interfaces.begin(), interfaces.end());
 }
 
-// What the instance's symptoms saw: those that are raised, and those that have cleared in this tick.
-std::vector<SeenValue> seen_by(const AdaptationRule& rule, const Labels& key, const Knowledge& knowledge,
-                               const Decisions& decisions) {
-    std::vector<SeenValue> seen;
-    const auto take = [&](const std::vector<SeenValue>& more) {
-        seen.insert(seen.end(), more.begin(), more.end());
-    };
-    for (const auto& [symptom, evidence] : evidence_of(rule.when, key, knowledge.symptoms))
-        take(evidence->seen);
+// The newest of a symptom's instance stands in the list once.
+void put(std::vector<SymptomEvidence>& list, const SymptomEvidence& evidence) {
+    const auto place =
+        std::ranges::lower_bound(list, std::tie(evidence.symptom, evidence.key), {},
+                                 [](const SymptomEvidence& e) { return std::tie(e.symptom, e.key); });
+    if (place != list.end() && place->symptom == evidence.symptom && place->key == evidence.key)
+        *place = evidence;
+    else
+        list.insert(place, evidence);
+}
+
+// What the instance's symptoms are: those that are raised now, and those that changed in this tick.
+void take_evidence(const AdaptationRule& rule, const Labels& key, AdaptationInstance& instance,
+                   const Knowledge& knowledge, const Decisions& decisions) {
     const auto names = symptoms_of(rule.when);
     for (const SymptomChange& change : decisions.symptoms)
-        if (change.to == SymptomState::inactive && agree(change.key, key) &&
+        if (agree(change.key, key) &&
             std::ranges::find(names, change.symptom, &std::pair<std::string, std::size_t>::first) !=
                 names.end())
-            take(change.seen);
-    return seen;
+            put(instance.symptoms, change.evidence);
+    for (const auto& [symptom, raised] : evidence_of(rule.when, key, knowledge.symptoms))
+        put(instance.symptoms, raised->evidence);
 }
 
 Receipt make_receipt(const AdaptationRule& rule, const Labels& key, AdaptationInstance& instance,
                      Receipt::Action action, std::vector<GateVerdict> gates, Knowledge& knowledge,
                      const Decisions& decisions) {
-    if (auto seen = seen_by(rule, key, knowledge, decisions); !seen.empty()) instance.seen = std::move(seen);
+    take_evidence(rule, key, instance, knowledge, decisions);
     Receipt receipt{.id = knowledge.next_receipt++,
                     .generation = decisions.generation,
                     .adaptation = rule.name.text,
                     .key = key,
                     .action = action,
                     .enforcement = rule.enforcement,
+                    .at = decisions.now,
                     .when = rule.when_source.text,
-                    .seen = instance.seen,
+                    .symptoms = instance.symptoms,
+                    .when_holds = holds(rule.when, key, knowledge.symptoms),
+                    .expectation = {},
                     .gates = std::move(gates),
                     .lost = {},
                     .targets = {},
@@ -87,13 +90,19 @@ Receipt make_receipt(const AdaptationRule& rule, const Labels& key, AdaptationIn
     return receipt;
 }
 
+// An enforced adaptation is not moved by one that only pretends.
+bool is_as_real_as(const AdaptationRule& other, const AdaptationRule& rule) {
+    return other.enforcement == Enforcement::enforce || rule.enforcement != Enforcement::enforce;
+}
+
 // One adaptation at one instant.
 class AdaptationTick {
   public:
-    AdaptationTick(const AdaptationRule& rule, const DesiredState& baseline, Knowledge& knowledge,
-                   Instant now, const PlanLimits& limits, Decisions& decisions)
-        : rule_(rule), baseline_(baseline), memory_(knowledge.adaptations[rule.name.text]),
-          knowledge_(knowledge), now_(now), limits_(limits), decisions_(decisions) {}
+    AdaptationTick(const AdaptationRule& rule, const PolicySet& policies, const DesiredState& baseline,
+                   Knowledge& knowledge, Instant now, const PlanLimits& limits, Decisions& decisions)
+        : rule_(rule), policies_(policies), baseline_(baseline),
+          memory_(knowledge.adaptations[rule.name.text]), knowledge_(knowledge), now_(now), limits_(limits),
+          decisions_(decisions) {}
 
     // Whether an overlay came or went.
     bool run() {
@@ -103,15 +112,11 @@ class AdaptationTick {
         bool changed = false;
         for (auto it = memory_.instances.begin(); it != memory_.instances.end();) {
             auto& [key, instance] = *it;
+            if (!decisions_.symptoms.empty()) take_evidence(rule_, key, instance, knowledge_, decisions_);
             const bool is_wanted = wanted.contains(key);
-            if (is_wanted && !instance.active)
-                changed |= try_apply(key, instance);
-            else if (!is_wanted && instance.active)
-                changed |= try_remove(key, instance);
-            else
-                instance.gates.clear();
-            it = is_wanted || instance.active || cooling(instance) ? std::next(it)
-                                                                   : memory_.instances.erase(it);
+            changed |= advance_one(key, instance, is_wanted);
+            it = is_wanted || instance.active || remembers(instance) ? std::next(it)
+                                                                     : memory_.instances.erase(it);
         }
         return changed;
     }
@@ -135,77 +140,287 @@ class AdaptationTick {
         memory_.at_limit = refused;
     }
 
-    bool cooling(const AdaptationInstance& instance) const {
-        return instance.removed_at && now_ - *instance.removed_at < rule_.cooldown;
+    bool advance_one(const Labels& key, AdaptationInstance& instance, bool is_wanted) {
+        bool changed = false;
+        if (instance.active) changed = withdraw_if_barred(key, instance);
+        if (instance.active && instance.verification) changed |= verify(key, instance, is_wanted);
+        if (is_wanted && !instance.active) return try_apply(key, instance) || changed;
+        if (!is_wanted && instance.active) return try_remove(key, instance) || changed;
+        instance.gates.clear();
+        return changed;
     }
 
+    // An instance with nothing to remember need not be kept.
+    bool remembers(const AdaptationInstance& instance) const {
+        const bool cooling = instance.removed_at && now_ - *instance.removed_at < rule_.cooldown;
+        return cooling || penalty_now(instance) * 2 > reuse() || is_suspended_twofold(instance);
+    }
+
+    // ---- gates
+
     GateVerdict enforcement_gate() const {
-        return rule_.enforcement == Enforcement::off ? closed_gate("enforcement", "off")
-                                                     : open_gate("enforcement");
+        return judge("enforcement", {.obstacle = rule_.enforcement == Enforcement::off ? "off" : ""});
     }
 
     GateVerdict target_gate(const Labels& key) const {
         const auto settings = bind_settings(rule_, key);
-        if (!settings) return closed_gate("target", settings.error().what);
-        for (const auto& [attribute, value] : *settings)
-            if (!baseline_.contains(attribute.interface))
-                return closed_gate("target", "interface '" + attribute.interface + "' is not managed here");
-        return open_gate("target");
+        if (!settings) return judge("target", {.obstacle = settings.error().what});
+        for (const std::string& interface : interfaces_of(*settings))
+            if (!baseline_.contains(interface))
+                return judge("target", {.obstacle = "interface '" + interface + "' is not managed here"});
+        return judge("target", {});
+    }
+
+    // The active instance of an adaptation that agrees with the key, as its name; "" where there is none.
+    std::string active_instance(const AdaptationRule& other, const Labels& key) const {
+        const auto memory = knowledge_.adaptations.find(other.name.text);
+        if (memory == knowledge_.adaptations.end() || !is_as_real_as(other, rule_)) return "";
+        for (const auto& [labels, instance] : memory->second.instances)
+            if (instance.active && agree(labels, key)) return name_of(other.name.text, labels);
+        return "";
+    }
+
+    GateVerdict requires_gate(const Labels& key) const {
+        for (const SourceText& required : rule_.requirements) {
+            const auto other =
+                std::ranges::find(policies_.adaptations, required.text,
+                                  [](const AdaptationRule& a) -> const std::string& { return a.name.text; });
+            if (other == policies_.adaptations.end() || active_instance(*other, key).empty())
+                return judge("requires", {.obstacle = required.text + " is not active"});
+        }
+        return judge("requires", {});
+    }
+
+    GateVerdict inhibits_gate(const Labels& key) const {
+        for (const AdaptationRule& other : policies_.adaptations) {
+            if (std::ranges::find(other.inhibits, rule_.name.text, &SourceText::text) == other.inhibits.end())
+                continue;
+            if (const std::string name = active_instance(other, key); !name.empty())
+                return judge("inhibits", {.obstacle = name + " is active"});
+        }
+        return judge("inhibits", {});
+    }
+
+    GateVerdict backoff_gate(const AdaptationInstance& instance) const {
+        if (!rule_.verify || !instance.suspended_at) return judge("backoff", {});
+        return judge("backoff", {.now = now_,
+                                 .since = instance.suspended_at,
+                                 .span = suspension(*rule_.verify, instance.verifications_failed),
+                                 .count = instance.verifications_failed});
+    }
+
+    // Long enough that a failure after the suspension doubles the next one.
+    bool is_suspended_twofold(const AdaptationInstance& instance) const {
+        return rule_.verify && instance.suspended_at &&
+               now_ - *instance.suspended_at < 2 * suspension(*rule_.verify, instance.verifications_failed);
     }
 
     GateVerdict cooldown_gate(const AdaptationInstance& instance) const {
-        if (!cooling(instance)) return open_gate("cooldown");
-        return closed_gate("cooldown", "until " + to_text(*instance.removed_at + rule_.cooldown));
+        return judge("cooldown", {.now = now_, .since = instance.removed_at, .span = rule_.cooldown});
+    }
+
+    double reuse() const { return rule_.damp ? static_cast<double>(rule_.damp->reuse) : 0; }
+
+    double penalty_now(const AdaptationInstance& instance) const {
+        if (!rule_.damp || instance.penalty.value == 0) return 0;
+        const auto age = static_cast<double>((now_ - instance.penalty.at).count());
+        return instance.penalty.value * std::exp2(-age / static_cast<double>(rule_.damp->half_life.count()));
+    }
+
+    void add_penalty(AdaptationInstance& instance) const {
+        FlapPenalty next{
+            .value = penalty_now(instance) + Damping::penalty, .at = now_, .suppressed_until = {}};
+        if (next.value >= static_cast<double>(rule_.damp->suppress)) {
+            const double half_lives = std::log2(next.value / reuse());
+            const double span_ms = half_lives * static_cast<double>(rule_.damp->half_life.count());
+            next.suppressed_until = now_ + Duration{static_cast<Duration::rep>(std::ceil(span_ms))};
+        }
+        instance.penalty = next;
+    }
+
+    GateVerdict damp_gate(const AdaptationInstance& instance) const {
+        const FlapPenalty& penalty = instance.penalty;
+        if (!rule_.damp || !penalty.suppressed_until) return judge("damp", {});
+        return judge("damp",
+                     {.now = now_, .since = penalty.at, .span = *penalty.suppressed_until - penalty.at});
+    }
+
+    GateVerdict max_active_gate() const {
+        if (!rule_.max_active) return judge("max_active", {.limit = 1});
+        const auto active =
+            std::ranges::count_if(memory_.instances, [](const auto& entry) { return entry.second.active; });
+        return judge("max_active", {.count = static_cast<std::size_t>(active), .limit = *rule_.max_active});
     }
 
     GateVerdict budget_gate() const {
-        if (!rule_.budget) return open_gate("budget");
-        return rate_gate("budget", memory_.applied, rule_.budget->count, rule_.budget->window);
+        if (!rule_.budget) return judge("budget", {.limit = 1});
+        return judge("budget", rate_facts(memory_.applied, rule_.budget->count, rule_.budget->window));
     }
 
-    GateVerdict min_hold_gate(const AdaptationInstance& instance) const {
-        const Instant end = instance.applied_at + rule_.min_hold;
-        return now_ >= end ? open_gate("min_hold") : closed_gate("min_hold", "until " + to_text(end));
+    // An overlay of higher priority that is being verified on one of these interfaces.
+    GateVerdict verification_gate(const std::set<std::string>& interfaces) const {
+        for (const AdaptationRule& other : policies_.adaptations) {
+            if (!other.verify || other.priority <= rule_.priority || !is_as_real_as(other, rule_)) continue;
+            const auto memory = knowledge_.adaptations.find(other.name.text);
+            if (memory == knowledge_.adaptations.end()) continue;
+            for (const auto& [key, instance] : memory->second.instances) {
+                const auto settings =
+                    instance.verification ? bind_settings(other, key) : failure("nothing is verified");
+                if (!settings) continue;
+                for (const std::string& interface : interfaces_of(*settings))
+                    if (interfaces.contains(interface))
+                        return judge("verification", {.obstacle = name_of(other.name.text, key) +
+                                                                  " is being verified on " + interface});
+            }
+        }
+        return judge("verification", {});
+    }
+
+    GateVerdict in_flight_gate(const std::set<std::string>& interfaces) const {
+        if (rule_.enforcement == Enforcement::enforce)
+            for (const std::string& interface : interfaces)
+                if (const auto target = knowledge_.targets.find(interface);
+                    target != knowledge_.targets.end() && target->second.in_flight)
+                    return judge(
+                        "in_flight",
+                        {.obstacle = "transaction " +
+                                     std::to_string(static_cast<std::uint64_t>(*target->second.in_flight)) +
+                                     " on " + interface});
+        return judge("in_flight", {});
+    }
+
+    std::set<std::string> interfaces(const Labels& key) const {
+        const auto settings = bind_settings(rule_, key);
+        return settings ? interfaces_of(*settings) : std::set<std::string>();
+    }
+
+    // ---- changes
+
+    bool withdraw_if_barred(const Labels& key, AdaptationInstance& instance) {
+        for (const GateVerdict& gate : {requires_gate(key), inhibits_gate(key)}) {
+            if (gate.open) continue;
+            end(key, instance, Receipt::Action::remove, {gate});
+            return true;
+        }
+        return false;
     }
 
     bool try_apply(const Labels& key, AdaptationInstance& instance) {
-        std::vector<GateVerdict> gates{enforcement_gate(), target_gate(key), cooldown_gate(instance),
-                                       budget_gate(),
-                                       rate_gate("changes_per_minute", knowledge_.changes,
-                                                 limits_.changes_per_minute_max, changes_window)};
-        if (!all_open(gates)) return wait(key, instance, std::move(gates));
+        const std::set<std::string> targets = interfaces(key);
+        std::vector<GateVerdict> gates{
+            enforcement_gate(),
+            target_gate(key),
+            requires_gate(key),
+            inhibits_gate(key),
+            backoff_gate(instance),
+            cooldown_gate(instance),
+            damp_gate(instance),
+            max_active_gate(),
+            budget_gate(),
+            verification_gate(targets),
+            in_flight_gate(targets),
+            judge("changes_per_minute",
+                  rate_facts(knowledge_.changes, limits_.changes_per_minute_max, changes_window))};
+        if (first_closed(gates) != nullptr) return wait(key, instance, std::move(gates));
         instance.active = true;
         instance.applied_at = now_;
         instance.lost.clear();
         if (rule_.budget) memory_.applied.push_back(now_);
-        if (rule_.enforcement == Enforcement::enforce) knowledge_.changes.push_back(now_);
+        if (rule_.damp) add_penalty(instance);
+        if (rule_.enforcement == Enforcement::enforce) {
+            knowledge_.changes.push_back(now_);
+            if (rule_.verify) instance.verification.emplace();
+        }
         write_receipt(key, instance, Receipt::Action::apply, std::move(gates));
         return true;
     }
 
     bool try_remove(const Labels& key, AdaptationInstance& instance) {
-        std::vector<GateVerdict> gates{min_hold_gate(instance)};
-        if (!all_open(gates)) return wait(key, instance, std::move(gates));
-        instance.active = false;
-        instance.removed_at = now_;
-        write_receipt(key, instance, Receipt::Action::remove, std::move(gates));
-        instance.gates.clear();
+        const std::set<std::string> targets = interfaces(key);
+        std::vector<GateVerdict> gates{
+            judge("min_hold", {.now = now_, .since = instance.applied_at, .span = rule_.min_hold}),
+            verification_gate(targets), in_flight_gate(targets)};
+        if (first_closed(gates) != nullptr) return wait(key, instance, std::move(gates));
+        end(key, instance, Receipt::Action::remove, std::move(gates));
         return true;
     }
 
+    void end(const Labels& key, AdaptationInstance& instance, Receipt::Action action,
+             std::vector<GateVerdict> gates) {
+        instance.active = false;
+        instance.removed_at = now_;
+        instance.verification.reset();
+        write_receipt(key, instance, action, std::move(gates));
+        instance.gates.clear();
+    }
+
     bool wait(const Labels& key, AdaptationInstance& instance, std::vector<GateVerdict> gates) {
-        if (gates != instance.gates) write_receipt(key, instance, Receipt::Action::wait, std::move(gates));
+        if (!same_verdicts(gates, instance.gates))
+            write_receipt(key, instance, Receipt::Action::wait, std::move(gates));
         return false;
     }
 
-    void write_receipt(const Labels& key, AdaptationInstance& instance, Receipt::Action action,
-                       std::vector<GateVerdict> gates) {
+    Receipt& write_receipt(const Labels& key, AdaptationInstance& instance, Receipt::Action action,
+                           std::vector<GateVerdict> gates) {
         instance.gates = gates;
-        decisions_.receipts.push_back(
+        return decisions_.receipts.emplace_back(
             make_receipt(rule_, key, instance, action, std::move(gates), knowledge_, decisions_));
     }
 
+    // ---- verification
+
+    // Whether the overlay was taken away.
+    bool verify(const Labels& key, AdaptationInstance& instance, bool is_wanted) {
+        if (instance.applied_at == now_) return false;
+        if (!is_wanted) return conclude(key, instance, "moot: its symptoms have cleared", std::nullopt);
+        const auto settings = bind_settings(rule_, key);
+        if (!settings || instance.lost.size() == settings->size())
+            return conclude(key, instance, "moot: it has lost every attribute", std::nullopt);
+        OpenVerification& open = *instance.verification;
+        if (!open.in_effect_at && in_effect(knowledge_, interfaces_of(*settings))) open.in_effect_at = now_;
+        const Instant since = open.in_effect_at.value_or(instance.applied_at);
+        const bool is_over = now_ - since >= rule_.verify->within;
+        if (!open.in_effect_at)
+            return is_over && fail(key, instance, "the change is not in effect", std::nullopt);
+        if (now_ - since < rule_.verify->settle) return false;
+        auto evidence = ask_expectation(*rule_.verify, key, knowledge_, now_, limits_.evaluation);
+        if (evidence.is == Truth::yes) {
+            instance.verifications_failed = 0;
+            instance.suspended_at.reset();
+            return conclude(key, instance, "", std::move(evidence));
+        }
+        if (!is_over) return false;
+        const std::string why = evidence.is == Truth::no ? "expect does not hold" : "expect has no data";
+        return fail(key, instance, why, std::move(evidence));
+    }
+
+    // Ends the verification; the overlay stays. False: nothing came or went.
+    bool conclude(const Labels& key, AdaptationInstance& instance, const std::string& obstacle,
+                  std::optional<ExpectationEvidence> evidence) {
+        instance.verification.reset();
+        write_receipt(key, instance, Receipt::Action::verify, {verdict(instance, obstacle)}).expectation =
+            std::move(evidence);
+        return false;
+    }
+
+    bool fail(const Labels& key, AdaptationInstance& instance, const std::string& why,
+              std::optional<ExpectationEvidence> evidence) {
+        if (!rule_.verify->rollback) return conclude(key, instance, why, std::move(evidence));
+        ++instance.verifications_failed;
+        instance.suspended_at = now_;
+        end(key, instance, Receipt::Action::rollback, {verdict(instance, why)});
+        decisions_.receipts.back().expectation = std::move(evidence);
+        return true;
+    }
+
+    GateVerdict verdict(const AdaptationInstance& instance, const std::string& obstacle) const {
+        return judge(
+            "verify",
+            {.now = now_, .since = instance.applied_at, .span = rule_.verify->within, .obstacle = obstacle});
+    }
+
     const AdaptationRule& rule_;
+    const PolicySet& policies_;
     const DesiredState& baseline_;
     AdaptationMemory& memory_;
     Knowledge& knowledge_;
@@ -262,33 +477,16 @@ void note_losers(const PolicySet& policies, const Arbitration& arbitration, Know
     }
 }
 
-Duration retry_after(unsigned failures) {
-    Duration delay = retry_first;
-    for (unsigned i = 1; i < failures && delay < retry_longest; ++i) delay *= 2;
-    return std::min(delay, retry_longest);
-}
-
-void note_ladder(const Step& step, std::vector<XdpMode>& settled) {
-    if (const auto* attach = std::get_if<AttachXdp>(&step)) settled = attach->ladder;
-    if (const auto* change = std::get_if<SwitchXdpMode>(&step)) settled = change->ladder;
-}
-
-// The receipts of this tick that touch the interface learn which transaction carries them out.
-void link_receipts(Decisions& decisions, const std::string& interface, TransactionId id) {
-    for (Receipt& receipt : decisions.receipts)
-        if (receipt.action != Receipt::Action::wait &&
-            std::ranges::find(receipt.targets, interface) != receipt.targets.end())
-            receipt.transactions.push_back(id);
-}
-
 } // namespace
 
 void plan_overlays(const PolicySet& policies, const DesiredState& baseline, Knowledge& knowledge, Instant now,
                    const PlanLimits& limits, bool generation_changed, Decisions& decisions) {
     drop_older(knowledge.changes, now - changes_window);
     bool changed = generation_changed;
-    for (const AdaptationRule& rule : policies.adaptations)
-        changed |= AdaptationTick(rule, baseline, knowledge, now, limits, decisions).run();
+    for (const std::size_t i : policies.plan_order)
+        changed |=
+            AdaptationTick(policies.adaptations[i], policies, baseline, knowledge, now, limits, decisions)
+                .run();
     if (!changed) return;
     Arbitration arbitration = arbitrate(baseline, active_overlays(policies, knowledge, baseline));
     note_losers(policies, arbitration, knowledge, decisions);
@@ -301,61 +499,12 @@ void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge&
     for (auto& [key, instance] : knowledge.adaptations[rule.name.text].instances) {
         if (!std::exchange(instance.active, false)) continue;
         instance.removed_at = decisions.now;
+        instance.verification.reset();
         instance.gates.clear();
         decisions.receipts.push_back(make_receipt(rule, key, instance, Receipt::Action::remove,
-                                                  {{"reload", true, why}}, knowledge, decisions));
+                                                  {judge("reload", {.obstacle = why})}, knowledge,
+                                                  decisions));
     }
-}
-
-void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) {
-    for (const auto& [interface, desired] : knowledge.desired) {
-        TargetMemory& target = knowledge.targets[interface];
-        if (target.in_flight) continue;
-        std::vector<Step> steps = reconcile(desired, knowledge.actual[interface], target.settled);
-        if (steps.empty()) continue;
-        if (steps != target.last_steps)
-            target.failures = 0;
-        else if (now < target.retry_at)
-            continue;
-        drop_older(target.begun, now - std::chrono::seconds{1});
-        if (target.begun.size() >= transactions_per_second_max) {
-            if (!std::exchange(target.held_back, true))
-                decisions.messages.push_back("interface " + interface + " changes more than " +
-                                             std::to_string(transactions_per_second_max) +
-                                             " times a second: further changes are held back");
-            continue;
-        }
-        target.held_back = false;
-        target.begun.push_back(now);
-        const auto id = static_cast<TransactionId>(knowledge.next_transaction++);
-        target.in_flight = id;
-        target.last_steps = steps;
-        link_receipts(decisions, interface, id);
-        const auto because = knowledge.desired_because.find(interface);
-        decisions.transactions.push_back(
-            {.transaction = {.id = id, .interface = interface, .steps = std::move(steps)},
-             .because = because == knowledge.desired_because.end() ? std::vector<std::string>{"baseline"}
-                                                                   : because->second});
-    }
-}
-
-void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
-    // Whether the interface is there at all, link events tell; of another device, this outcome says nothing.
-    const auto [known, is_new] = knowledge.actual.try_emplace(outcome.interface, outcome.actual);
-    if (!is_new && known->second.index == outcome.actual.index) {
-        known->second.xdp = outcome.actual.xdp;
-        known->second.entries = outcome.actual.entries;
-    }
-    TargetMemory& target = knowledge.targets[outcome.interface];
-    if (target.in_flight != outcome.id) return;
-    target.in_flight.reset();
-    if (outcome.ok)
-        for (const Step& step : target.last_steps) note_ladder(step, target.settled);
-    // The same steps at once again after a success would mean that the read-back does not show what was
-    // written: that waits too.
-    target.failures = outcome.ok ? 0 : target.failures + 1;
-    ++(outcome.ok ? target.succeeded_total : target.failed_total);
-    target.retry_at = now + retry_after(target.failures);
 }
 
 } // namespace homeostat

@@ -1,7 +1,9 @@
 #include "policies/policy_set.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <utility>
 
 namespace homeostat {
 
@@ -32,20 +34,20 @@ template <class Rule, class NameOf> void order_by_name(std::vector<Rule>& rules,
     }
 }
 
-// Depth-first: a signal after those that it reads.
-class SignalOrder {
+// Depth-first: each thing after those that it depends on. `depend(i, on)` calls on(j, complain) for each j
+// that i depends on; `complain` tells of a circle that this dependency closes.
+class TopologicalOrder {
   public:
-    SignalOrder(std::vector<SignalRule>& signals, Diagnostics& diagnostics)
-        : signals_(&signals), diagnostics_(&diagnostics), state_(signals.size(), State::unseen) {
-        for (std::size_t i = 0; i < signals.size(); ++i) index_[signals[i].name.text] = i;
+    using Complain = std::function<void()>;
+    using On = std::function<void(std::size_t, const Complain&)>;
+    using Depend = std::function<void(std::size_t, const On&)>;
+
+    TopologicalOrder(std::size_t count, Depend depend)
+        : depend_(std::move(depend)), state_(count, State::unseen) {
+        for (std::size_t i = 0; i < count; ++i) visit(i);
     }
 
-    std::vector<SignalRule> sorted() {
-        for (std::size_t i = 0; i < signals_->size(); ++i) visit(i);
-        std::vector<SignalRule> result;
-        for (const std::size_t i : order_) result.push_back(std::move((*signals_)[i]));
-        return result;
-    }
+    const std::vector<std::size_t>& order() const { return order_; }
 
   private:
     enum class State { unseen, open, done };
@@ -53,27 +55,78 @@ class SignalOrder {
     void visit(std::size_t i) {
         if (state_[i] != State::unseen) return;
         state_[i] = State::open;
-        const Condition& condition = (*signals_)[i].expr;
-        for (const promql::MetricName& metric : promql::metric_names(condition.expr)) {
-            const auto other = index_.find(metric.name);
-            if (other == index_.end()) continue;
-            if (state_[other->second] == State::open)
-                report(*diagnostics_, condition.source, metric.at.offset,
-                       "signal '" + (*signals_)[i].name.text + "' reads '" + metric.name +
-                           "', which reads it in turn",
-                       "break the circle");
-            visit(other->second);
-        }
+        depend_(i, [&](std::size_t other, const Complain& complain) {
+            if (state_[other] == State::open) complain();
+            visit(other);
+        });
         state_[i] = State::done;
         order_.push_back(i);
     }
 
-    std::vector<SignalRule>* signals_;
-    Diagnostics* diagnostics_;
-    std::map<std::string, std::size_t> index_;
+    Depend depend_;
     std::vector<State> state_;
     std::vector<std::size_t> order_;
 };
+
+std::vector<SignalRule> sorted_signals(std::vector<SignalRule> signals, Diagnostics& diagnostics) {
+    std::map<std::string, std::size_t> index;
+    for (std::size_t i = 0; i < signals.size(); ++i) index[signals[i].name.text] = i;
+    const TopologicalOrder sorted(signals.size(), [&](std::size_t i, const TopologicalOrder::On& on) {
+        const Condition& condition = signals[i].expr;
+        for (const promql::MetricName& metric : promql::metric_names(condition.expr))
+            if (const auto other = index.find(metric.name); other != index.end())
+                on(other->second, [&] {
+                    report(diagnostics, condition.source, metric.at.offset,
+                           "signal '" + signals[i].name.text + "' reads '" + metric.name +
+                               "', which reads it in turn",
+                           "break the circle");
+                });
+    });
+    std::vector<SignalRule> result;
+    for (const std::size_t i : sorted.order()) result.push_back(std::move(signals[i]));
+    return result;
+}
+
+// Checks the names in `requires` and `inhibits` too.
+std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& rules,
+                                           const std::vector<std::string>& left_out,
+                                           Diagnostics& diagnostics) {
+    std::map<std::string, std::size_t> index;
+    std::vector<std::string> names = left_out;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        index[rules[i].name.text] = i;
+        names.push_back(rules[i].name.text);
+    }
+    struct Edge {
+        std::size_t other;
+        const SourceText* source;
+    };
+    std::vector<std::vector<Edge>> after(rules.size());
+    const auto connect = [&](std::size_t i, const SourceText& source, bool other_first) {
+        const auto other = index.find(source.text);
+        if (other != index.end()) {
+            after[other_first ? i : other->second].push_back({other_first ? other->second : i, &source});
+        } else if (std::ranges::find(left_out, source.text) == left_out.end()) {
+            const std::string meant = nearest(source.text, names);
+            report(diagnostics, source, 0, "no adaptation is named '" + source.text + "'",
+                   meant.empty() ? "declare it with [[adaptation]]" : "did you mean '" + meant + "'?");
+        }
+    };
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        for (const SourceText& source : rules[i].requirements) connect(i, source, true);
+        for (const SourceText& source : rules[i].inhibits) connect(i, source, false);
+    }
+    const TopologicalOrder sorted(rules.size(), [&](std::size_t i, const TopologicalOrder::On& on) {
+        for (const Edge& edge : after[i])
+            on(edge.other, [&] {
+                report(diagnostics, *edge.source, 0,
+                       "'" + rules[i].name.text + "' and '" + rules[edge.other].name.text +
+                           "' depend on each other by requires and inhibits",
+                       "break the circle");
+            });
+    });
+    return sorted.order();
+}
 
 void check_metrics(const Condition& condition, const ProvidedMetrics& provided, Diagnostics& diagnostics) {
     for (const promql::MetricName& metric : promql::metric_names(condition.expr)) {
@@ -127,7 +180,8 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     order_by_name(
         set.adaptations, "adaptation", [](const AdaptationRule& a) -> const SourceText& { return a.name; },
         diagnostics);
-    set.signals = SignalOrder(set.signals, diagnostics).sorted();
+    set.signals = sorted_signals(std::move(set.signals), diagnostics);
+    set.plan_order = order_adaptations(set.adaptations, left_out, diagnostics);
 
     ProvidedMetrics all = provided != nullptr ? *provided : ProvidedMetrics{};
     all.insert(left_out.begin(), left_out.end());
@@ -147,8 +201,16 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         take(symptom.rule.raise);
         if (symptom.rule.clear) take(*symptom.rule.clear);
     }
-    for (const AdaptationRule& adaptation : set.adaptations)
+    for (const AdaptationRule& adaptation : set.adaptations) {
         check_symptom_names(adaptation, set.symptoms, left_out, diagnostics);
+        if (!adaptation.verify) continue;
+        const std::size_t before = set.selectors.size();
+        take(adaptation.verify->expect);
+        // What a template will be is not known: its matcher may choose anything.
+        for (std::size_t i = before; i < set.selectors.size(); ++i)
+            std::erase_if(set.selectors[i].matchers,
+                          [](const promql::Matcher& m) { return m.value.find("{{") != std::string::npos; });
+    }
     return set;
 }
 

@@ -24,6 +24,8 @@ struct PolicySet {
     std::vector<SignalRule> signals;             // each after those that it reads
     std::vector<Symptom> symptoms;               // by name
     std::vector<AdaptationRule> adaptations;     // by name
+    std::vector<std::size_t> plan_order;         // of adaptations: each after those that it requires or that
+                                                 // inhibit it
     std::vector<promql::SelectorNeed> selectors; // of all expressions
 
     // How long samples of a series must be kept.

@@ -1,5 +1,7 @@
 #include "policies/symptom.hpp"
 
+#include <bit>
+
 namespace homeostat {
 
 namespace {
@@ -9,16 +11,33 @@ struct Verdicts {
     Truth clear;
 };
 
+Truth negation(Truth truth) {
+    return truth == Truth::missing ? Truth::missing : truth == Truth::yes ? Truth::no : Truth::yes;
+}
+
 // Missing data decides as the author said.
-Verdicts resolve(Truth raise, Truth clear, OnMissing on_missing) {
-    if (on_missing == OnMissing::raise) {
-        if (raise == Truth::missing) raise = Truth::yes;
-        if (clear == Truth::missing) clear = Truth::no;
-    } else if (on_missing == OnMissing::clear) {
-        if (raise == Truth::missing) raise = Truth::no;
-        if (clear == Truth::missing) clear = Truth::yes;
+Truth resolved(Truth truth, OnMissing on_missing, OnMissing counts_as_true) {
+    if (truth != Truth::missing || on_missing == OnMissing::hold) return truth;
+    return on_missing == counts_as_true ? Truth::yes : Truth::no;
+}
+
+// What raise is by the last periodic ticks. Without data in this one, nobody knows.
+Truth by_quorum(SymptomInstance& instance, const Quorum& quorum, Truth raise, bool periodic) {
+    if (raise == Truth::missing) return raise;
+    if (periodic) {
+        const std::uint64_t kept = ~std::uint64_t{0} >> (Quorum::ticks_max - quorum.ticks);
+        instance.quorum_ticks = (instance.quorum_ticks << 1 | (raise == Truth::yes ? 1 : 0)) & kept;
     }
-    return {raise, clear};
+    const auto held = static_cast<unsigned>(std::popcount(instance.quorum_ticks));
+    return held >= quorum.needed ? Truth::yes : Truth::no;
+}
+
+Verdicts verdicts_of(SymptomInstance& instance, const SymptomTiming& timing, const Judgement& judgement) {
+    Verdicts is{resolved(judgement.raise, timing.on_missing, OnMissing::raise), Truth::missing};
+    if (timing.quorum) is.raise = by_quorum(instance, *timing.quorum, is.raise, judgement.periodic);
+    is.clear = judgement.clear ? resolved(*judgement.clear, timing.on_missing, OnMissing::clear)
+                               : negation(is.raise);
+    return is;
 }
 
 void enter(SymptomInstance& instance, SymptomState state, Instant now) {
@@ -39,18 +58,19 @@ void rest_or_go_on(SymptomInstance& instance, const Verdicts& is, Instant now) {
 
 } // namespace
 
-SymptomInstance advance(SymptomInstance instance, const SymptomTiming& timing, Truth raise, Truth clear,
+SymptomInstance advance(SymptomInstance instance, const SymptomTiming& timing, const Judgement& judgement,
                         Instant now) {
-    if (raise != Truth::missing) {
+    if (judgement.raise != Truth::missing) {
         instance.missing_since.reset();
     } else {
         if (!instance.missing_since) instance.missing_since = now;
         if (now - *instance.missing_since >= timing.forget) {
             if (instance.state != SymptomState::inactive) enter(instance, SymptomState::inactive, now);
+            instance.quorum_ticks = 0;
             return instance;
         }
     }
-    const Verdicts is = resolve(raise, clear, timing.on_missing);
+    const Verdicts is = verdicts_of(instance, timing, judgement);
     rest_or_go_on(instance, is, now);
     switch (instance.state) {
     case SymptomState::inactive:

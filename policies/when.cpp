@@ -121,21 +121,6 @@ const SymptomInstance* raised_for(const std::string& symptom, const Labels& key,
     return nullptr;
 }
 
-bool holds(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms) {
-    const auto holds_too = [&](const When& operand) { return holds(operand, key, symptoms); };
-    switch (when.kind) {
-    case When::Kind::symptom:
-        return raised_for(when.symptom, key, symptoms) != nullptr;
-    case When::Kind::negation:
-        return !holds_too(when.operands.front());
-    case When::Kind::all:
-        return std::ranges::all_of(when.operands, holds_too);
-    case When::Kind::any:
-        return std::ranges::any_of(when.operands, holds_too);
-    }
-    return false;
-}
-
 // The keys that drive: of `and`, those of the first operand that drives; of `or`, those of all.
 void collect_drivers(const When& when, const std::map<std::string, SymptomMemory>& symptoms,
                      std::set<Labels>& keys) {
@@ -156,12 +141,6 @@ void collect_drivers(const When& when, const std::map<std::string, SymptomMemory
         for (const When& operand : when.operands) collect_drivers(operand, symptoms, keys);
         break;
     }
-}
-
-void collect_positive(const When& when, std::vector<std::string>& names) {
-    if (when.kind == When::Kind::symptom) names.push_back(when.symptom);
-    if (when.kind == When::Kind::all || when.kind == When::Kind::any)
-        for (const When& operand : when.operands) collect_positive(operand, names);
 }
 
 void collect_names(const When& when, std::vector<std::pair<std::string, std::size_t>>& names) {
@@ -192,12 +171,25 @@ std::set<Labels> instances_of(const When& when, const std::map<std::string, Symp
     return keys;
 }
 
+bool holds(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms) {
+    const auto holds_too = [&](const When& operand) { return holds(operand, key, symptoms); };
+    switch (when.kind) {
+    case When::Kind::symptom:
+        return raised_for(when.symptom, key, symptoms) != nullptr;
+    case When::Kind::negation:
+        return !holds_too(when.operands.front());
+    case When::Kind::all:
+        return std::ranges::all_of(when.operands, holds_too);
+    case When::Kind::any:
+        return std::ranges::any_of(when.operands, holds_too);
+    }
+    return false;
+}
+
 std::vector<std::pair<std::string, const SymptomInstance*>>
 evidence_of(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms) {
-    std::vector<std::string> names;
-    collect_positive(when, names);
     std::vector<std::pair<std::string, const SymptomInstance*>> evidence;
-    for (const std::string& name : names)
+    for (const auto& [name, offset] : symptoms_of(when))
         if (const SymptomInstance* instance = raised_for(name, key, symptoms))
             evidence.emplace_back(name, instance);
     return evidence;

@@ -36,7 +36,11 @@ std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when);
 // none agrees; under `or`, either side drives.
 std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms);
 
-// The raised instances of the positive symptoms in it that agree with the key: what speaks for it.
+// Whether it holds for this key.
+bool holds(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms);
+
+// For each symptom in it, a raised instance that agrees with the key, where there is one: what it is judged
+// by.
 std::vector<std::pair<std::string, const SymptomInstance*>>
 evidence_of(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms);
 

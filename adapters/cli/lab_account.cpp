@@ -63,10 +63,11 @@ std::string receipt_text(const json::object& receipt) {
     std::string result = fmt::format(
         "  receipt {}: {} {}{}, when {}\n", receipt.at("receipt").to_number<int>(), text(receipt, "action"),
         text(receipt, "adaptation"), labels_text(receipt.at("labels")), text(receipt, "when"));
-    for (const json::value& seen : receipt.at("seen").as_array())
-        result += fmt::format("      saw {}{} = {:g}\n", text(seen.as_object(), "expression"),
-                              labels_text(seen.at("labels")),
-                              seen.at("value").is_number() ? seen.at("value").to_number<double>() : 0.0);
+    for (const json::value& symptom : receipt.at("symptoms").as_array())
+        for (const json::value& seen : symptom.at("seen").as_array())
+            result += fmt::format("      saw {}{} = {:g}\n", text(seen.as_object(), "expression"),
+                                  labels_text(seen.at("labels")),
+                                  seen.at("value").is_number() ? seen.at("value").to_number<double>() : 0.0);
     for (const json::value& gate : receipt.at("gates").as_array())
         result +=
             fmt::format("      gate {}: {}{}\n", text(gate.as_object(), "gate"),

@@ -38,16 +38,54 @@ json::object begin(std::string_view type, Instant now, std::uint64_t generation)
     return {{"type", type}, {"time", static_cast<double>(to_ms(now)) / 1000}, {"generation", generation}};
 }
 
+json::object evidence_json(const SymptomEvidence& evidence) {
+    return {{"symptom", evidence.symptom},
+            {"labels", labels_json(evidence.key)},
+            {"state", to_text(evidence.state)},
+            {"at", static_cast<double>(to_ms(evidence.at)) / 1000},
+            {"value", number(evidence.value)},
+            {"raise", evidence.raise},
+            {"clear", evidence.clear},
+            {"raise_is", to_text(evidence.raise_is)},
+            {"clear_is", to_text(evidence.clear_is)},
+            {"clear_covered", evidence.clear_covered},
+            {"seen", seen_json(evidence.seen)},
+            {"truncated", evidence.truncated}};
+}
+
+json::value expectation_json(const std::optional<ExpectationEvidence>& expectation) {
+    if (!expectation) return nullptr;
+    return json::object{{"expect", expectation->expect},
+                        {"is", to_text(expectation->is)},
+                        {"seen", seen_json(expectation->seen)}};
+}
+
+json::object facts_json(const GateFacts& facts) {
+    json::object object{{"now", static_cast<double>(to_ms(facts.now)) / 1000},
+                        {"span", to_text(facts.span)},
+                        {"count", facts.count},
+                        {"limit", facts.limit},
+                        {"obstacle", facts.obstacle}};
+    if (facts.since) object["since"] = static_cast<double>(to_ms(*facts.since)) / 1000;
+    return object;
+}
+
 json::object symptom_json(const SymptomChange& change) {
-    return {{"symptom", change.symptom}, {"labels", labels_json(change.key)}, {"from", to_text(change.from)},
-            {"to", to_text(change.to)},  {"value", number(change.value)},     {"severity", change.severity},
-            {"summary", change.summary}, {"seen", seen_json(change.seen)}};
+    return {{"symptom", change.symptom},     {"labels", labels_json(change.key)},
+            {"from", to_text(change.from)},  {"to", to_text(change.to)},
+            {"value", number(change.value)}, {"severity", change.severity},
+            {"summary", change.summary},     {"evidence", evidence_json(change.evidence)}};
 }
 
 json::object receipt_json(const Receipt& receipt) {
     json::array gates;
     for (const GateVerdict& gate : receipt.gates)
-        gates.push_back({{"gate", gate.gate}, {"open", gate.open}, {"detail", gate.detail}});
+        gates.push_back({{"gate", gate.gate},
+                         {"open", gate.open},
+                         {"detail", gate.detail},
+                         {"facts", facts_json(gate.facts)}});
+    json::array symptoms;
+    for (const SymptomEvidence& evidence : receipt.symptoms) symptoms.push_back(evidence_json(evidence));
     json::array lost;
     for (const LostAttribute& l : receipt.lost)
         lost.push_back({{"attribute", l.attribute}, {"winner", l.winner}});
@@ -60,7 +98,9 @@ json::object receipt_json(const Receipt& receipt) {
             {"action", to_text(receipt.action)},
             {"enforcement", to_text(receipt.enforcement)},
             {"when", receipt.when},
-            {"seen", seen_json(receipt.seen)},
+            {"when_holds", receipt.when_holds},
+            {"symptoms", std::move(symptoms)},
+            {"expectation", expectation_json(receipt.expectation)},
             {"gates", std::move(gates)},
             {"lost", std::move(lost)},
             {"targets", json::value_from(receipt.targets)},
@@ -107,12 +147,17 @@ std::string closed_gates(const Receipt& receipt) {
     return joined(closed);
 }
 
-std::string seen_text(const std::vector<SeenValue>& seen) {
+// Each value once: signals and symptoms may read the same ones.
+std::string seen_text(const Receipt& receipt) {
     std::vector<std::string> parts;
-    for (const SeenValue& s : seen) {
-        std::string part = s.expression + " = " + number_text(s.value);
-        if (std::ranges::find(parts, part) == parts.end()) parts.push_back(std::move(part));
-    }
+    const auto add = [&](const std::vector<SeenValue>& seen) {
+        for (const SeenValue& s : seen) {
+            std::string part = s.expression + " = " + number_text(s.value);
+            if (std::ranges::find(parts, part) == parts.end()) parts.push_back(std::move(part));
+        }
+    };
+    for (const SymptomEvidence& evidence : receipt.symptoms) add(evidence.seen);
+    if (receipt.expectation) add(receipt.expectation->seen);
     return joined(parts);
 }
 
@@ -129,13 +174,15 @@ LogLine receipt_line(const Receipt& receipt) {
                        " " + receipt.adaptation + to_text(receipt.key);
     if (receipt.enforcement != Enforcement::enforce)
         text += " [" + std::string(to_text(receipt.enforcement)) + "]";
-    if (const std::string closed = closed_gates(receipt); !closed.empty()) text += ", held by " + closed;
+    if (const std::string closed = closed_gates(receipt); !closed.empty())
+        text += (receipt.action == Receipt::Action::wait ? ", held by " : ", because of ") + closed;
     for (const LostAttribute& lost : receipt.lost) text += ", loses " + lost.attribute + " to " + lost.winner;
     if (receipt.action == Receipt::Action::apply) text += ", sets " + joined(receipt.sets);
-    if (!receipt.seen.empty()) text += ", saw " + seen_text(receipt.seen);
-    // Whoever waits is not doing what its policy asks for.
-    const bool waits = receipt.action == Receipt::Action::wait;
-    return {waits ? LogLine::Level::warning : LogLine::Level::info, std::move(text)};
+    if (const std::string seen = seen_text(receipt); !seen.empty()) text += ", saw " + seen;
+    // Neither is what its policy asks for.
+    const bool is_held =
+        receipt.action == Receipt::Action::wait || receipt.action == Receipt::Action::rollback;
+    return {is_held ? LogLine::Level::warning : LogLine::Level::info, std::move(text)};
 }
 
 LogLine transaction_line(const PlannedTransaction& planned) {
