@@ -25,7 +25,7 @@ struct Quorum {
 struct SymptomTiming {
     Duration for_{0}; // raise must hold this long
     Duration keep{0}; // clear must hold this long
-    std::optional<Quorum> quorum;
+    std::optional<Quorum> quorum{};
     OnMissing on_missing = OnMissing::hold;
     Duration forget{std::chrono::minutes{10}}; // without data for this long, the instance ends
 };

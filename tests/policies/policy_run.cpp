@@ -50,7 +50,7 @@ Decisions PolicyRun::tick(Duration at, const std::vector<std::pair<std::string, 
     Decisions decisions;
     decisions.now = now;
     record_signals(policies, knowledge, now, analyze, decisions);
-    advance_symptoms(policies, knowledge, now, analyze, decisions);
+    advance_symptoms(policies, knowledge, now, true, analyze, decisions);
     plan_overlays(policies, baseline, knowledge, now, plan, changed_, decisions);
     changed_ = false;
     last_ = at;

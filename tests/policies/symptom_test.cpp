@@ -32,7 +32,8 @@ TEST_P(SymptomLife, GoesAsTheTableSays) {
     std::string states;
     for (std::size_t i = 0; i < life.raise.size(); ++i) {
         const Instant now = at_ms(static_cast<std::int64_t>(i) * 1000);
-        instance = advance(std::move(instance), life.timing, truth(life.raise[i]), truth(life.clear[i]), now);
+        instance = advance(std::move(instance), life.timing,
+                           {.raise = truth(life.raise[i]), .clear = truth(life.clear[i])}, now);
         states += to_text(instance.state).front();
     }
     EXPECT_EQ(states, life.states) << life.raise << "\n" << life.clear;
@@ -84,11 +85,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Symptoms, KnowSinceWhenTheyAreInTheirState) {
     SymptomInstance instance;
-    instance = advance(std::move(instance), for_two, Truth::yes, Truth::no, at_ms(1000));
+    instance = advance(std::move(instance), for_two, {.raise = Truth::yes, .clear = Truth::no}, at_ms(1000));
     EXPECT_EQ(instance.since, at_ms(1000));
-    instance = advance(std::move(instance), for_two, Truth::yes, Truth::no, at_ms(2000));
+    instance = advance(std::move(instance), for_two, {.raise = Truth::yes, .clear = Truth::no}, at_ms(2000));
     EXPECT_EQ(instance.since, at_ms(1000));
-    instance = advance(std::move(instance), for_two, Truth::yes, Truth::no, at_ms(3000));
+    instance = advance(std::move(instance), for_two, {.raise = Truth::yes, .clear = Truth::no}, at_ms(3000));
     EXPECT_EQ(instance.since, at_ms(3000));
 }
 
