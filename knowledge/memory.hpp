@@ -64,8 +64,17 @@ struct AdaptationInstance {
     Labels fact;                           // its series: adaptation_active{adaptation="…", <key>}
 };
 
+// How an adaptation's overlays have turned out so far.
+struct AdaptationTotals {
+    std::uint64_t applied = 0;
+    std::uint64_t removed = 0; // also by a rollback
+    std::uint64_t verified = 0;
+    std::uint64_t rolled_back = 0;
+};
+
 struct AdaptationMemory {
     std::map<Labels, AdaptationInstance> instances;
+    AdaptationTotals totals;
     std::deque<Instant> applied; // inside the budget's window, oldest first
     bool at_limit = false;       // new instances were refused in the last tick
 };

@@ -323,6 +323,7 @@ class AdaptationTick {
                   rate_facts(knowledge_.changes, limits_.changes_per_minute_max, changes_window))};
         if (first_closed(gates) != nullptr) return wait(key, instance, std::move(gates));
         instance.active = true;
+        ++memory_.totals.applied;
         instance.applied_at = now_;
         instance.lost.clear();
         if (rule_.budget) memory_.applied.push_back(now_);
@@ -348,6 +349,7 @@ class AdaptationTick {
     void end(const Labels& key, AdaptationInstance& instance, Receipt::Action action,
              std::vector<GateVerdict> gates) {
         instance.active = false;
+        ++memory_.totals.removed;
         instance.removed_at = now_;
         instance.verification.reset();
         write_receipt(key, instance, action, std::move(gates));
@@ -385,6 +387,7 @@ class AdaptationTick {
         if (now_ - since < rule_.verify->settle) return false;
         auto evidence = ask_expectation(*rule_.verify, key, knowledge_, now_, limits_.evaluation);
         if (evidence.is == Truth::yes) {
+            ++memory_.totals.verified;
             instance.verifications_failed = 0;
             instance.suspended_at.reset();
             return conclude(key, instance, "", std::move(evidence));
@@ -406,6 +409,7 @@ class AdaptationTick {
     bool fail(const Labels& key, AdaptationInstance& instance, const std::string& why,
               std::optional<ExpectationEvidence> evidence) {
         if (!rule_.verify->rollback) return conclude(key, instance, why, std::move(evidence));
+        ++memory_.totals.rolled_back;
         ++instance.verifications_failed;
         instance.suspended_at = now_;
         end(key, instance, Receipt::Action::rollback, {verdict(instance, why)});
@@ -496,8 +500,10 @@ void plan_overlays(const PolicySet& policies, const DesiredState& baseline, Know
 
 void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge& knowledge,
                   Decisions& decisions) {
-    for (auto& [key, instance] : knowledge.adaptations[rule.name.text].instances) {
+    AdaptationMemory& memory = knowledge.adaptations[rule.name.text];
+    for (auto& [key, instance] : memory.instances) {
         if (!std::exchange(instance.active, false)) continue;
+        ++memory.totals.removed;
         instance.removed_at = decisions.now;
         instance.verification.reset();
         instance.gates.clear();
