@@ -58,7 +58,7 @@ struct AdaptationInstance {
     unsigned verifications_failed = 0; // in a row
     std::optional<Instant> suspended_at;
     FlapPenalty penalty;
-    std::vector<SymptomEvidence> symptoms; // of its symptoms, by name and key, as they last changed
+    std::vector<SymptomEvidence> symptoms; // one for each of its symptoms, as they last changed
     std::vector<GateVerdict> gates;        // as of the last receipt
     std::vector<LostAttribute> lost;       // as of the last receipt
     Labels fact;                           // its series: adaptation_active{adaptation="…", <key>}
