@@ -6,6 +6,7 @@
 #include "engine/ports.hpp"
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/promql/selection.hpp"
 
 #include <cstdint>
 #include <optional>

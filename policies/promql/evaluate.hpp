@@ -8,10 +8,7 @@
 #include "policies/promql/ast.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -31,21 +28,7 @@ using Vector = std::vector<Sample>;
 // A range vector is no value: it exists only as the argument of a function.
 using Value = std::variant<double, Vector, std::string>;
 
-// Remembers which series each selector chooses while the store's index stays the same. Only a memory: results
-// are the same without it. It knows selectors by their address, so it must not outlive the expressions that
-// were evaluated with it, and belongs to one store.
-class SelectorCache {
-  public:
-    // In canonical order; valid until the next call.
-    std::span<const SeriesId> series_of(const Selector& selector, const SeriesStore& store);
-
-  private:
-    struct Chosen {
-        std::uint64_t index_version;
-        std::vector<SeriesId> series;
-    };
-    std::unordered_map<const Selector*, Chosen> chosen_; // look-up only, never iterated
-};
+class SelectorCache; // see selection.hpp
 
 struct EvalOptions {
     Duration lookback = std::chrono::minutes(5);      // of instant vector selectors
@@ -53,7 +36,7 @@ struct EvalOptions {
     std::size_t samples_max = 50'000'000;             // samples touched, over the whole evaluation
     std::size_t series_max = 1'000'000;               // series touched, over the whole evaluation
     std::size_t result_max = 100'000;                 // samples in the result of any one operation
-    SelectorCache* selectors = nullptr;               // not owned; none: every selector searches anew
+    SelectorCache* selectors = nullptr; // not owned; none: every selector searches and every window adds anew
 };
 
 // What the expression saw: the result of each instant vector selector and of each call of a function over a

@@ -27,11 +27,12 @@ template <class Argument> class Visitor {
     void (*call_)(const void*, Argument);
 };
 
-// The samples of one series that a range vector holds; at least one, no stale markers.
+// What a range vector holds of one series; at least one sample, no stale markers.
 struct RangeSeries {
     const Labels& labels;
     const Labels& labels_without_name;
-    std::span<const Point> points;
+    const WindowSummary& summary;
+    std::span<const Point> points; // of Keeps::samples
 };
 
 // One sample that an instant selector chooses.
@@ -71,7 +72,8 @@ class Evaluation {
     // The window of a Type::matrix expression at this time.
     TimeRange time_range(const Expr& matrix) const;
     // Calls visit for each series of a Type::matrix expression, in canonical order.
-    Result<void> for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit,
+                                 Keeps keeps = Keeps::ends);
     // Calls visit for each sample that an instant selector chooses, in canonical order.
     Result<void> for_each_sample(const Selector& selector, Visitor<const SelectedSample&> visit);
 
@@ -79,12 +81,11 @@ class Evaluation {
 
   private:
     Result<Vector> select(const Expr& expr, const Selector& selector);
-    Result<void> for_each_match(const Selector& selector, Visitor<SeriesId> visit);
-    Result<void> for_each_window(const Selector& selector, Visitor<const RangeSeries&> visit);
-    Result<void> for_each_step(const Subquery& subquery, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_window(const Selector& selector, Keeps keeps, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_step(const Subquery& subquery, Keeps keeps, Visitor<const RangeSeries&> visit);
     Result<Value> unlimited_value(const Expr& expr);
     Result<Value> call(const Expr& expr, const Call& call);
-    Result<Vector> over_range(const Expr& expr, const Call& call, OfWindow function);
+    Result<Vector> over_range(const Expr& expr, const Call& call, const OfWindow& function);
     Result<Vector> per_sample(const Call& call);
     Result<Parameters> parameters(const Call& call);
     Instant time_of(const std::optional<AtModifier>& at, Duration offset) const;

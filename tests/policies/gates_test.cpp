@@ -169,7 +169,7 @@ TEST(Receipts, AreNumberedWithoutGapsAndSayWhatWasSeen) {
     EXPECT_EQ(receipt.id, 1U);
     EXPECT_EQ(receipt.when, "flood");
     EXPECT_THAT(receipt.targets, ElementsAre("eth0"));
-    EXPECT_EQ(receipt.seen, (std::vector<SeenValue>{{"pps", labels_of("pps{iface='eth0'}"), 200}}));
+    EXPECT_EQ(receipt.symptoms.at(0).seen, (std::vector<SeenValue>{{"pps", labels_of("pps{iface='eth0'}"), 200}}));
     EXPECT_EQ(run.tick(1s, {{"pps{iface='eth0'}", 0}}).receipts.at(0).id, 2U);
 }
 
