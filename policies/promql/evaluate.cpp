@@ -37,19 +37,38 @@ std::size_t index_of_matrix(const Call& call) {
     return static_cast<std::size_t>(std::ranges::find_if(call.arguments, is_matrix) - call.arguments.begin());
 }
 
-} // namespace
+// Its result does not follow from those of its arguments.
+bool is_read_of_store(const Call& call) {
+    if (index_of_matrix(call) < call.arguments.size()) return true;
+    return call.function->name == "timestamp" && std::holds_alternative<Selector>(call.arguments[0]->node);
+}
 
-Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now, const EvalOptions& options,
-                       Trace* trace) {
+Result<Value> in_order(const Expr& expr, Evaluation evaluation) {
     if (expr.type == Type::matrix)
         return failure(
             "the expression is a range vector; wrap it in a function such as rate or last_over_time");
-    Result<Value> result = Evaluation(store, now, options, trace).value(expr);
+    Result<Value> result = evaluation.value(expr);
     if (!result) return result;
     auto* samples = std::get_if<Vector>(&*result);
     if (samples && !makes_order(expr) && !is_sorted_by_labels(*samples))
         std::ranges::stable_sort(*samples, {}, &Sample::labels);
     return result;
+}
+
+} // namespace
+
+Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now, const EvalOptions& options,
+                       Trace* trace) {
+    return in_order(expr, Evaluation(store, now, options, trace));
+}
+
+Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, Instant now,
+                            const EvalOptions& options) {
+    Recorded recorded;
+    for (const SeenValue& value : seen) recorded[value.expression].push_back({value.labels, value.value});
+    for (auto& entry : recorded) std::ranges::stable_sort(entry.second, {}, &Sample::labels);
+    const SeriesStore nothing;
+    return in_order(expr, Evaluation(nothing, now, options, nullptr, &recorded));
 }
 
 Result<Vector> distinct(Vector samples, std::string_view otherwise) {
@@ -104,6 +123,11 @@ const std::string& Evaluation::string(const Expr& expr) const {
     return std::get<StringLiteral>(expr.node).value;
 }
 
+Vector Evaluation::recorded(const Expr& expr) const {
+    const auto found = recorded_->find(to_text(expr));
+    return found == recorded_->end() ? Vector{} : found->second;
+}
+
 void Evaluation::trace(const Expr& expr, const Vector& result) {
     if (trace_) trace_->seen.push_back({expr.at, to_text(expr), result});
 }
@@ -151,6 +175,7 @@ Result<void> Evaluation::for_each_sample(const Selector& selector, Visitor<const
 }
 
 Result<Vector> Evaluation::select(const Expr& expr, const Selector& selector) {
+    if (recorded_ != nullptr) return recorded(expr);
     Vector samples;
     const auto done = for_each_sample(selector, [&](const SelectedSample& found) {
         samples.push_back({store_.labels(found.series), found.point.value});
@@ -235,11 +260,12 @@ Result<void> Evaluation::for_each_step(const Subquery& subquery, Keeps keeps,
 
 Result<Value> Evaluation::call(const Expr& expr, const Call& call) {
     const auto& how = call.function->evaluate;
+    const bool reads_store = is_read_of_store(call);
+    if (recorded_ != nullptr && reads_store) return recorded(expr);
     if (const auto* function = std::get_if<OfWindow>(&how)) return over_range(expr, call, *function);
     if (const auto* function = std::get_if<OfCall>(&how)) {
         Result<Value> made = (*function)(*this, call);
-        const bool reads_range = index_of_matrix(call) < call.arguments.size();
-        if (made && trace_ && reads_range) trace(expr, std::get<Vector>(*made));
+        if (made && trace_ && reads_store) trace(expr, std::get<Vector>(*made));
         return made;
     }
     return per_sample(call);

@@ -4,10 +4,12 @@
 
 #include "knowledge/error.hpp"
 #include "knowledge/labels.hpp"
+#include "knowledge/receipt.hpp"
 #include "knowledge/series_store.hpp"
 #include "policies/promql/ast.hpp"
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -40,7 +42,8 @@ struct EvalOptions {
 };
 
 // What the expression saw: the result of each instant vector selector and of each call of a function over a
-// range vector, in the order of evaluation. Subqueries show as the call around them, not step by step.
+// range vector, in the order of evaluation. Subqueries show as the call around them, not step by step; the
+// timestamp of a selector shows as the call.
 struct Traced {
     Span at;
     std::string text; // canonical, see to_text(Expr)
@@ -56,5 +59,11 @@ struct Trace {
 // known.
 Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now,
                        const EvalOptions& options = {}, Trace* trace = nullptr);
+
+// Evaluates without a store: what a trace would show is taken from `seen`, where a selector or a call that
+// has no value had an empty result. With all that a trace of the expression showed at the same time, the
+// result is the same, bit for bit.
+Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, Instant now,
+                            const EvalOptions& options = {});
 
 } // namespace homeostat::promql

@@ -5,6 +5,8 @@
 #include "policies/promql/functions.hpp"
 
 #include <array>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,10 +58,15 @@ struct Parameters {
     std::span<const double> all() const { return std::span(values).first(count); }
 };
 
+// What was seen once, by its canonical text: in the place of what would be read of the store.
+using Recorded = std::map<std::string, Vector, std::less<>>;
+
 class Evaluation {
   public:
-    Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace)
-        : store_(store), now_(now), options_(options), trace_(trace), start_of_query_(now) {}
+    Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace,
+               const Recorded* recorded = nullptr)
+        : store_(store), now_(now), options_(options), trace_(trace), recorded_(recorded),
+          start_of_query_(now) {}
 
     Instant now() const { return now_; }
     const SeriesStore& store() const { return store_; }
@@ -83,6 +90,7 @@ class Evaluation {
     Result<Vector> select(const Expr& expr, const Selector& selector);
     Result<void> for_each_window(const Selector& selector, Keeps keeps, Visitor<const RangeSeries&> visit);
     Result<void> for_each_step(const Subquery& subquery, Keeps keeps, Visitor<const RangeSeries&> visit);
+    Vector recorded(const Expr& expr) const;
     Result<Value> unlimited_value(const Expr& expr);
     Result<Value> call(const Expr& expr, const Call& call);
     Result<Vector> over_range(const Expr& expr, const Call& call, const OfWindow& function);
@@ -95,7 +103,8 @@ class Evaluation {
     Instant now_;
     const EvalOptions& options_;
     Trace* trace_;
-    Instant start_of_query_; // what start() and end() mean, also in a subquery
+    const Recorded* recorded_; // null: read the store
+    Instant start_of_query_;   // what start() and end() mean, also in a subquery
     std::size_t samples_used_ = 0;
     std::size_t series_used_ = 0;
 };
