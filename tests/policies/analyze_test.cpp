@@ -130,7 +130,7 @@ TEST(Symptoms, TellWhatTheySaw) {
     EXPECT_EQ(change.severity, "critical");
     EXPECT_EQ(change.summary, "label 'nothing' is absent");
     EXPECT_EQ(change.evidence.seen, (std::vector<SeenValue>{{"sum_over_time(a[5s])", labels_of("{x='1'}"), 9},
-                                                   {"b", labels_of("b{x='1'}"), 1}}));
+                                                            {"b", labels_of("b{x='1'}"), 1}}));
 }
 
 TEST(Symptoms, FillTheirSummaryFromKeyAndValue) {
