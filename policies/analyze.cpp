@@ -167,7 +167,9 @@ class SymptomTick {
                              .raise = rule_.raise.source.text,
                              .clear = rule_.clear ? rule_.clear->source.text : "",
                              .raise_is = judgement.raise,
-                             .clear_is = judgement.clear.value_or(Truth::missing),
+                             .clear_is = judgement.raise == Truth::yes
+                                             ? Truth::missing
+                                             : judgement.clear.value_or(Truth::missing),
                              .clear_covered = covered(),
                              .seen = {}};
         evidence_.fill(instance.evidence);

@@ -33,7 +33,7 @@ Judged judge_all(const promql::Expr& raise, const promql::Expr& raise_presence, 
                  const promql::Expr* clear_presence, const SymptomEvidence& evidence,
                  const std::vector<SeenValue>& seen) {
     const OneTruth raises = judge(raise, raise_presence, evidence, seen);
-    const bool asks_clear = clear != nullptr && evidence.clear_covered;
+    const bool asks_clear = raises.truth != Truth::yes && clear != nullptr && evidence.clear_covered;
     return {raises.truth, asks_clear ? judge(*clear, *clear_presence, evidence, seen).truth : Truth::missing,
             raises.value};
 }

@@ -18,7 +18,7 @@ inline constexpr std::size_t evidence_values_max = 10'000;
 // What the conditions of a symptom say of one key.
 struct Judged {
     Truth raise = Truth::missing;
-    Truth clear = Truth::missing;  // also where there is no clear, or where it is not covered
+    Truth clear = Truth::missing;  // also where raise is true, where there is no clear, or it is not covered
     std::optional<double> value{}; // of raise, where it is true
 
     friend bool operator==(const Judged& a, const Judged& b); // values bit for bit
