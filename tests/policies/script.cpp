@@ -1,6 +1,7 @@
 #include "tests/policies/script.hpp"
 
 #include "knowledge/series_store.hpp"
+#include "policies/contradictions.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/template.hpp"
 
@@ -93,6 +94,17 @@ std::vector<std::string> lines_of(const Decisions& decisions) {
         lines.push_back(outcome.interface + (outcome.ok ? ": done" : ": failed: " + outcome.error));
     for (const std::string& message : decisions.messages) lines.push_back("message: " + message);
     return lines;
+}
+
+void expect_no_contradictions(const Decisions& decisions) {
+    std::string told;
+    const auto take = [&](const std::string& of, const std::vector<std::string>& lines) {
+        for (const std::string& line : lines) told += of + ": " + line + "\n";
+    };
+    for (const SymptomChange& change : decisions.symptoms)
+        take("symptom " + change.symptom, contradictions(change.evidence));
+    for (const Receipt& receipt : decisions.receipts) take(line_of(receipt), contradictions(receipt));
+    if (!told.empty()) throw std::logic_error(told);
 }
 
 std::vector<std::string> play_script(const std::vector<ScriptedSeries>& script, Duration from, Duration step,

@@ -30,6 +30,10 @@ std::vector<std::optional<double>> values_of(std::string_view script);
 // "eth0: replace by guard (because guard{iface="eth0"})".
 std::vector<std::string> lines_of(const Decisions& decisions);
 
+// Everything that is decided must follow from what its receipts carry: each one that the suite makes is
+// judged again. Throws, with what contradicts itself.
+void expect_no_contradictions(const Decisions& decisions);
+
 // A tick for each value of the longest script, from `from` on; the samples are by series. Each line of the
 // result begins with its time.
 using ScriptTick =
