@@ -74,13 +74,28 @@ SampleBatch Scenario::batch(Instant now, std::vector<std::pair<std::string, doub
 }
 
 Decisions Scenario::tick(Duration at, const std::vector<std::pair<std::string, double>>& samples) {
+    return tick(at, true, samples);
+}
+
+Decisions Scenario::urgent_tick(Duration at, const std::vector<std::pair<std::string, double>>& samples) {
+    return tick(at, false, samples);
+}
+
+void Scenario::hold_outcomes(bool held) {
+    is_holding_ = held;
+    if (!held) next_.outcomes = std::exchange(held_, {});
+}
+
+Decisions Scenario::tick(Duration at, bool periodic,
+                         const std::vector<std::pair<std::string, double>>& samples) {
     now_ = start + at;
     Inputs inputs = std::exchange(next_, Inputs{});
     inputs.now = now_;
+    inputs.periodic = periodic;
     inputs.readings.batches.push_back(batch(now_, samples));
     const Decisions decisions = homeostat::tick(state, inputs);
     for (const PlannedTransaction& planned : decisions.transactions)
-        next_.outcomes.push_back(datapath_.apply(planned.transaction));
+        (is_holding_ ? held_ : next_.outcomes).push_back(datapath_.apply(planned.transaction));
     history.push_back(decisions);
     return decisions;
 }

@@ -56,6 +56,12 @@ class Scenario {
     // One tick. The sensor reads these samples; a stale marker ends the series.
     Decisions tick(Duration at, const std::vector<std::pair<std::string, double>>& samples = {});
 
+    // The same between the periods, as an urgent event starts it.
+    Decisions urgent_tick(Duration at, const std::vector<std::pair<std::string, double>>& samples = {});
+
+    // While held, transactions are carried out, but nobody hears of it.
+    void hold_outcomes(bool held);
+
     // Each holds for the next tick.
     void reload(const std::vector<std::string>& policies);
     void fail_sensor(const std::string& error) { sensor_error_ = error; }
@@ -73,6 +79,7 @@ class Scenario {
     std::vector<Decisions> history;
 
   private:
+    Decisions tick(Duration at, bool periodic, const std::vector<std::pair<std::string, double>>& samples);
     SampleBatch batch(Instant now, std::vector<std::pair<std::string, double>> samples);
 
     ScenarioOptions options_;
@@ -80,6 +87,8 @@ class Scenario {
     std::vector<std::string> series_; // by the sensor's number
     std::string sensor_error_;
     Inputs next_;
+    std::vector<Outcome> held_;
+    bool is_holding_ = false;
     Instant now_;
 };
 

@@ -298,7 +298,8 @@ TEST(Reload, OfARemovedAdaptationTakesItsOverlayAwayAtOnce) {
     scenario.play({{eth0, "10 200 200"}});
     scenario.reload({flood});
     EXPECT_THAT(lines_of(scenario.tick(3s, {{eth0, 200}})),
-                ElementsAre("remove guard{iface=\"eth0\"}", "eth0: replace by counter (because baseline)"));
+                ElementsAre("remove guard{iface=\"eth0\"}: reload closed: the adaptation is no longer there",
+                            "eth0: replace by counter (because baseline)"));
     EXPECT_EQ(scenario.history.back().generation, 2U);
     EXPECT_EQ(scenario.value("adaptation_active{adaptation='guard',iface='eth0'}"), std::nullopt);
 }
@@ -310,7 +311,8 @@ TEST(Reload, OfAChangedEnforcementEndsTheOverlayAndAsksTheGatesAnew) {
     scenario.play({{eth0, "10 200 200"}});
     scenario.reload({flood, shadow});
     EXPECT_THAT(lines_of(scenario.tick(3s, {{eth0, 200}})),
-                ElementsAre("remove guard{iface=\"eth0\"}", "apply (shadow) guard{iface=\"eth0\"}",
+                ElementsAre("remove guard{iface=\"eth0\"}: reload closed: its enforcement becomes shadow",
+                            "apply (shadow) guard{iface=\"eth0\"}",
                             "eth0: replace by counter, then clear limits[udp] (because baseline)"));
 }
 

@@ -129,8 +129,8 @@ TEST(Symptoms, TellWhatTheySaw) {
     const SymptomChange& change = decisions.symptoms.front();
     EXPECT_EQ(change.severity, "critical");
     EXPECT_EQ(change.summary, "label 'nothing' is absent");
-    EXPECT_EQ(change.seen, (std::vector<SeenValue>{{"sum_over_time(a[5s])", labels_of("{x='1'}"), 9},
-                                                   {"b", labels_of("b{x='1'}"), 1}}));
+    EXPECT_EQ(change.evidence.seen, (std::vector<SeenValue>{{"sum_over_time(a[5s])", labels_of("{x='1'}"), 9},
+                                                            {"b", labels_of("b{x='1'}"), 1}}));
 }
 
 TEST(Symptoms, FillTheirSummaryFromKeyAndValue) {

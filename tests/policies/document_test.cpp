@@ -226,10 +226,84 @@ INSTANTIATE_TEST_SUITE_P(
         adaptation_with("set.iface.eth0.xdp.program = 'x'\n" + sets_program,
                         "unknown key 'adaptation.set.iface'")));
 
+Wrong symptom_with(const std::string& line, std::string told) {
+    return {"[[symptom]]\nname = 's'\nraise = 'up'\n" + line + "\n", std::move(told)};
+}
+
+INSTANTIATE_TEST_SUITE_P(Quorums, WrongDocuments,
+                         testing::Values(symptom_with("quorum = '3'", "p:5:11: '3' is no quorum"),
+                                         symptom_with("quorum = '0/5'", "'0/5' is no quorum"),
+                                         symptom_with("quorum = '6/5'", "'6/5' is no quorum"),
+                                         symptom_with("quorum = '3/65'", "at most 64"),
+                                         symptom_with("quorum = '3/5x'", "'3/5x' is no quorum"),
+                                         symptom_with("quorum = 3", "'symptom.quorum' is an integer")));
+
+INSTANTIATE_TEST_SUITE_P(
+    Gates, WrongDocuments,
+    testing::Values(
+        adaptation_with("max_active = 0\n" + sets_program, "p:5:14: 'adaptation.max_active' is 0"),
+        adaptation_with("damp = { half_life = '0s' }\n" + sets_program, "'damp.half_life' is zero"),
+        adaptation_with("damp = { reuse = 3000 }\n" + sets_program,
+                        "'damp.reuse' (3000) is not below 'damp.suppress' (2000)"),
+        adaptation_with("damp = { halflife = '1m' }\n" + sets_program, "did you mean 'half_life'?"),
+        adaptation_with("requires = 5\n" + sets_program, "'adaptation.requires' is an integer")));
+
+INSTANTIATE_TEST_SUITE_P(
+    Verification, WrongDocuments,
+    testing::Values(adaptation_with("verify.settle = '1s'\n" + sets_program,
+                                    "'adaptation.verify.expect' is missing"),
+                    adaptation_with("verify = { expect = 'up >' }\n" + sets_program, "p:5:"),
+                    adaptation_with("verify = { expect = 'up', settle = '5s' }\n" + sets_program,
+                                    "'verify.within' (5s) is not longer than 'verify.settle' (5s)"),
+                    adaptation_with("verify = { expect = 'up', otherwise = 'undo' }\n" + sets_program,
+                                    "expected one of \"rollback\", \"report\""),
+                    adaptation_with("verify = { expect = 'up{a=\"{{iface\"}' }\n" + sets_program,
+                                    "'{{' is never closed")));
+
 INSTANTIATE_TEST_SUITE_P(
     Files, WrongDocuments,
     testing::Values(Wrong{"[[symptoms]]\nname = 's'", "unknown key 'symptoms'; did you mean 'symptom'?"},
                     Wrong{"symptom = 5", "expected an array of tables, written [[symptom]]"}));
+
+TEST(PolicyDocument, ReadsEveryGateAndTheVerification) {
+    Diagnostics diagnostics;
+    const PolicyDocument document = read_policy(R"(version = 1
+[[symptom]]
+name = "s"
+raise = "up"
+quorum = "3/5"
+[[adaptation]]
+name = "a"
+when = "s"
+requires = ["b", "c"]
+inhibits = "d"
+max_active = 7
+damp = { half_life = "1m", suppress = 3000, reuse = 500 }
+set.interface.eth0.xdp.program = "guard"
+[adaptation.verify]
+expect = 'up{iface="{{iface}}"} > 0'
+settle = "2s"
+within = "9s"
+backoff = "1m"
+otherwise = "report"
+)",
+                                                "p", diagnostics);
+    ASSERT_THAT(diagnostics, IsEmpty());
+    EXPECT_EQ(document.symptoms.at(0).timing.quorum, (Quorum{3, 5}));
+    const AdaptationRule& rule = document.adaptations.at(0);
+    ASSERT_EQ(rule.requirements.size(), 2U);
+    EXPECT_EQ(rule.requirements[1].text, "c");
+    ASSERT_EQ(rule.inhibits.size(), 1U);
+    EXPECT_EQ(rule.max_active, 7U);
+    ASSERT_TRUE(rule.damp && rule.verify);
+    EXPECT_EQ(rule.damp->half_life, std::chrono::minutes{1});
+    EXPECT_EQ(rule.damp->suppress, 3000);
+    EXPECT_EQ(rule.damp->reuse, 500);
+    EXPECT_EQ(rule.verify->settle, std::chrono::seconds{2});
+    EXPECT_EQ(rule.verify->within, std::chrono::seconds{9});
+    EXPECT_EQ(rule.verify->backoff, std::chrono::minutes{1});
+    EXPECT_FALSE(rule.verify->rollback);
+}
 
 TEST(PolicyDocument, WithoutAVersionSaysSoOnItsFirstLine) {
     EXPECT_THAT(mistakes(""), ElementsAre(HasSubstr("p:1:1: 'version' is missing; expected version = 1")));

@@ -83,6 +83,35 @@ INSTANTIATE_TEST_SUITE_P(
              "____",
              "rrri"}));
 
+constexpr SymptomTiming two_of_three{.for_ = 0s, .keep = 0s, .quorum = Quorum{2, 3}};
+constexpr SymptomTiming two_of_three_for_one{.for_ = 1s, .keep = 0s, .quorum = Quorum{2, 3}};
+constexpr SymptomTiming two_of_three_clear{
+    .for_ = 0s, .keep = 0s, .quorum = Quorum{2, 3}, .on_missing = OnMissing::clear};
+constexpr SymptomTiming two_of_three_forget{
+    .for_ = 0s, .keep = 0s, .quorum = Quorum{2, 3}, .on_missing = OnMissing::hold, .forget = 2s};
+
+INSTANTIATE_TEST_SUITE_P(
+    Quorums, SymptomLife,
+    testing::Values(Life{"raised by two of the last three", two_of_three, "yny", "nnn", "iir"},
+                    Life{"two that lie too far apart are none", two_of_three, "ynny", "nnnn", "iiii"},
+                    Life{"raise holds on while the quorum does", two_of_three, "yynn", "nnyy", "irri"},
+                    Life{"the quorum itself must hold for its time", two_of_three_for_one, "yyy", "nnn",
+                         "ipr"},
+                    Life{"hold: a tick without data is not counted", two_of_three, "y__y", "nnnn", "iiir"},
+                    Life{"clear on missing: it counts against", two_of_three_clear, "y__y", "nnnn", "iiii"},
+                    Life{"forgotten, it begins anew", two_of_three_forget, "y___y", "nnnnn", "iiiii"}));
+
+TEST(Symptoms, ThatHaveNothingToRememberAreIdle) {
+    SymptomInstance instance;
+    EXPECT_TRUE(is_idle(instance));
+    const Judgement yes{.raise = Truth::yes, .clear = Truth::no};
+    const Judgement no{.raise = Truth::no, .clear = Truth::yes};
+    instance = advance(std::move(instance), two_of_three, yes, at_ms(0));
+    EXPECT_FALSE(is_idle(instance)) << "one tick of the quorum";
+    for (int i = 1; i <= 3; ++i) instance = advance(std::move(instance), two_of_three, no, at_ms(i * 1000));
+    EXPECT_TRUE(is_idle(instance));
+}
+
 TEST(Symptoms, KnowSinceWhenTheyAreInTheirState) {
     SymptomInstance instance;
     instance = advance(std::move(instance), for_two, {.raise = Truth::yes, .clear = Truth::no}, at_ms(1000));
