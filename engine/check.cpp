@@ -18,6 +18,12 @@ constexpr std::array<std::string_view, 8> link_metrics{
     "link_receive_errors_total",   "link_transmit_packets_total", "link_transmit_bytes_total",
     "link_transmit_dropped_total", "link_transmit_errors_total"};
 
+constexpr std::array<std::string_view, 3> softnet_metrics{"softnet_processed_total", "softnet_dropped_total",
+                                                          "softnet_squeezed_total"};
+
+constexpr std::array<std::string_view, 3> pressure_metrics{"pressure_some_ratio", "pressure_full_ratio",
+                                                           "pressure_stall_seconds_total"};
+
 template <class Named> std::vector<std::string> names_of(const std::vector<Named>& all) {
     std::vector<std::string> names;
     for (const Named& named : all) names.push_back(named.name);
@@ -159,7 +165,8 @@ class Checker {
                                           require_map(config_.file, sensor.map_at, ring.map, true))
                                       check_record(sensor, ring, *found->object);
                               },
-                              [](const LinkSensorSpec&) {}},
+                              [](const LinkSensorSpec&) {}, [](const SoftnetSensorSpec&) {},
+                              [](const PressureSensorSpec&) {}},
                    sensor.source);
     }
 
@@ -309,16 +316,18 @@ class Checker {
 
 ProvidedMetrics provided_metrics(const ControllerConfig& config) {
     ProvidedMetrics names = fact_names();
-    const auto add =
-        Overloaded{[&](const MapSensorSpec& map) {
-                       for (const FieldMetric& metric : map.fields) names.insert(metric.metric);
-                   },
-                   [&](const RingSensorSpec& ring) {
-                       for (const FieldMetric& metric : ring.fields) names.insert(metric.metric);
-                       if (!ring.count.empty()) names.insert(ring.count);
-                       names.emplace("sensor_short_records_total");
-                   },
-                   [&](const LinkSensorSpec&) { names.insert(link_metrics.begin(), link_metrics.end()); }};
+    const auto add = Overloaded{
+        [&](const MapSensorSpec& map) {
+            for (const FieldMetric& metric : map.fields) names.insert(metric.metric);
+        },
+        [&](const RingSensorSpec& ring) {
+            for (const FieldMetric& metric : ring.fields) names.insert(metric.metric);
+            if (!ring.count.empty()) names.insert(ring.count);
+            names.emplace("sensor_short_records_total");
+        },
+        [&](const LinkSensorSpec&) { names.insert(link_metrics.begin(), link_metrics.end()); },
+        [&](const SoftnetSensorSpec&) { names.insert(softnet_metrics.begin(), softnet_metrics.end()); },
+        [&](const PressureSensorSpec&) { names.insert(pressure_metrics.begin(), pressure_metrics.end()); }};
     for (const SensorSpec& sensor : config.sensors) std::visit(add, sensor.source);
     return names;
 }
