@@ -53,6 +53,33 @@ void adaptation_active(const EngineState& state, Values& out) {
             out.push_back({instance.fact, truth(instance.active)});
 }
 
+void adaptation_outcomes(const EngineState& state, Values& out) {
+    for (const auto& [name, memory] : state.knowledge.adaptations) {
+        const auto add = [&, &adaptation = name](std::string_view outcome, std::uint64_t count) {
+            out.push_back(
+                {named("adaptation_outcome_total").with("adaptation", adaptation).with("outcome", outcome),
+                 static_cast<double>(count)});
+        };
+        add("applied", memory.totals.applied);
+        add("removed", memory.totals.removed);
+        add("verified", memory.totals.verified);
+        add("rolled_back", memory.totals.rolled_back);
+    }
+}
+
+// Signals and symptoms whose last evaluation failed.
+void evaluation_failed(const EngineState& state, Values& out) {
+    const auto add = [&](std::string_view kind, const std::string& name, bool failed) {
+        out.push_back({named("evaluation_failed").with("kind", kind).with("name", name), truth(failed)});
+    };
+    for (const SignalRule& signal : state.generation->policies.signals) {
+        const auto recorded = state.knowledge.recorded.find(signal.name.text);
+        add("signal", signal.name.text,
+            recorded != state.knowledge.recorded.end() && !recorded->second.error.empty());
+    }
+    for (const auto& [name, memory] : state.knowledge.symptoms) add("symptom", name, !memory.error.empty());
+}
+
 void transactions(const EngineState& state, Values& out) {
     for (const auto& [interface, target] : state.knowledge.targets)
         for (const bool ok : {true, false})
@@ -90,13 +117,15 @@ struct Fact {
     void (*values)(const EngineState&, Values&);
 };
 
-constexpr std::array<Fact, 10> facts{{{"link_present", link_present},
+constexpr std::array<Fact, 12> facts{{{"link_present", link_present},
                                       {"link_up", link_up},
                                       {"xdp_mode", xdp_mode},
                                       {"xdp_program", xdp_program},
                                       {"sensor_up", sensor_up},
                                       {"symptom_raised", symptom_raised},
                                       {"adaptation_active", adaptation_active},
+                                      {"adaptation_outcome_total", adaptation_outcomes},
+                                      {"evaluation_failed", evaluation_failed},
                                       {"transactions_total", transactions},
                                       {"homeostat_ticks_total", ticks},
                                       {"homeostat_limit_hits_total", losses}}};

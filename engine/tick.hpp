@@ -6,6 +6,7 @@
 #include "engine/ports.hpp"
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/analyze_memory.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -48,7 +49,7 @@ struct EngineState {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;
     std::uint64_t inputs_dropped = 0;
-    promql::SelectorCache selectors; // of the generation's expressions
+    AnalyzeMemory memory;            // of the generation
     bool adopted = false;            // the generation is taken over
     std::optional<Instant> swept_at; // when series were last forgotten
 };

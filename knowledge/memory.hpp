@@ -58,14 +58,23 @@ struct AdaptationInstance {
     unsigned verifications_failed = 0; // in a row
     std::optional<Instant> suspended_at;
     FlapPenalty penalty;
-    std::vector<SymptomEvidence> symptoms; // of its symptoms, by name and key, as they last changed
+    std::vector<SymptomEvidence> symptoms; // one for each of its symptoms, as they last changed
     std::vector<GateVerdict> gates;        // as of the last receipt
     std::vector<LostAttribute> lost;       // as of the last receipt
     Labels fact;                           // its series: adaptation_active{adaptation="…", <key>}
 };
 
+// How an adaptation's overlays have turned out so far.
+struct AdaptationTotals {
+    std::uint64_t applied = 0;
+    std::uint64_t removed = 0; // also by a rollback
+    std::uint64_t verified = 0;
+    std::uint64_t rolled_back = 0;
+};
+
 struct AdaptationMemory {
     std::map<Labels, AdaptationInstance> instances;
+    AdaptationTotals totals;
     std::deque<Instant> applied; // inside the budget's window, oldest first
     bool at_limit = false;       // new instances were refused in the last tick
 };

@@ -45,8 +45,8 @@ struct SymptomEvidence {
     std::string raise; // the conditions' texts
     std::string clear; // empty: raise is false
     Truth raise_is = Truth::missing;
-    Truth clear_is = Truth::missing;
-    bool clear_covered = true; // the windows of clear were covered; otherwise it counted as missing
+    Truth clear_is = Truth::missing; // not asked where raise holds
+    bool clear_covered = true;       // the windows of clear were covered; otherwise it counted as missing
     std::vector<SeenValue> seen;
     bool truncated = false; // there were more values than a receipt carries
 
@@ -123,8 +123,8 @@ struct Receipt {
     Enforcement enforcement{};
     Instant at;
     std::string when;                      // the adaptation's condition
-    std::vector<SymptomEvidence> symptoms; // of its symptoms' instances that agree with the key, when they
-                                           // last changed; one that is not here was not raised
+    std::vector<SymptomEvidence> symptoms; // one for each symptom in `when`: an instance that agrees with the
+                                           // key and is raised, else the last that was; none: never raised
     bool when_holds = false;
     std::optional<ExpectationEvidence> expectation; // of Action::verify and Action::rollback
     std::vector<GateVerdict> gates;

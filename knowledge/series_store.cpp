@@ -18,31 +18,30 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
     if (free_.empty()) {
         id = static_cast<SeriesId>(series_.size());
         series_.emplace_back();
+        names_.emplace_back();
     } else {
         id = free_.back();
         free_.pop_back();
     }
-    at(id) = Series{.labels = labels,
-                    .labels_without_name = labels.without_metric_name(),
-                    .retention = retention_(labels),
-                    .points = {},
-                    .live = true};
+    at(id).retention = retention_(labels);
+    names_[static_cast<std::size_t>(id)] = {labels, labels.without_metric_name(), true};
     index_.emplace(labels, id);
-    auto& same_name = by_name_[std::string(labels.metric_name())];
-    const auto place =
-        std::ranges::lower_bound(same_name, labels, {}, [this](SeriesId other) { return at(other).labels; });
-    same_name.insert(place, id);
-    ++index_version_;
+    SameName& same_name = by_name_[std::string(labels.metric_name())];
+    const auto place = std::ranges::lower_bound(same_name.series, labels, {},
+                                                [this](SeriesId other) { return this->labels(other); });
+    same_name.series.insert(place, id);
+    same_name.version = ++index_version_;
     return id;
 }
 
 bool SeriesStore::append(SeriesId id, Instant time, double value) {
     Series& series = at(id);
-    if (series.points.size() > series.head && time <= series.points.back().time) {
+    if (series.points.size() > series.head && time <= series.newest.time) {
         ++losses_.samples_refused;
         return false;
     }
-    series.points.push_back({time, value});
+    series.newest = {time, value};
+    series.points.push_back(series.newest);
     trim(series, time);
     return true;
 }
@@ -59,16 +58,18 @@ void SeriesStore::trim(Series& series, Instant newest) {
     if (series.head >= 16 && series.head * 2 >= size) {
         series.points.erase(series.points.begin(),
                             series.points.begin() + static_cast<std::ptrdiff_t>(series.head));
+        series.first += series.head;
         series.head = 0;
     }
 }
 
 void SeriesStore::set_retention(Retention retention) {
     retention_ = std::move(retention);
-    for (Series& series : series_) {
-        if (!series.live) continue;
-        series.retention = retention_(series.labels);
-        if (series.points.size() > series.head) trim(series, series.points.back().time);
+    for (std::size_t i = 0; i < series_.size(); ++i) {
+        if (!names_[i].live) continue;
+        Series& series = series_[i];
+        series.retention = retention_(names_[i].labels);
+        if (series.points.size() > series.head) trim(series, series.newest.time);
     }
 }
 
@@ -76,46 +77,51 @@ std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback)
     std::vector<SeriesId> forgotten;
     for (std::size_t i = 0; i < series_.size(); ++i) {
         Series& series = series_[i];
-        if (!series.live || series.points.empty()) continue;
-        const Point& newest = series.points.back();
+        Name& name = names_[i];
+        if (!name.live || series.points.empty()) continue;
+        const Point& newest = series.newest;
         const Duration seen_for = series.retention + (is_stale(newest.value) ? Duration{0} : lookback);
         if (newest.time >= now - seen_for) continue;
         const auto id = static_cast<SeriesId>(i);
-        index_.erase(series.labels);
-        const auto same_name = by_name_.find(series.labels.metric_name());
-        std::erase(same_name->second, id);
-        if (same_name->second.empty()) by_name_.erase(same_name);
+        index_.erase(name.labels);
+        const auto same_name = by_name_.find(name.labels.metric_name());
+        std::erase(same_name->second.series, id);
+        same_name->second.version = ++index_version_;
+        if (same_name->second.series.empty()) by_name_.erase(same_name);
+        const std::uint64_t next = series.first + series.points.size();
         series = Series{};
+        series.first = next;
+        name = Name{};
         free_.push_back(id);
         forgotten.push_back(id);
-        ++index_version_;
     }
     return forgotten;
 }
 
 std::span<const SeriesId> SeriesStore::named(std::string_view metric_name) const {
     const auto found = by_name_.find(metric_name);
-    return found == by_name_.end() ? std::span<const SeriesId>() : std::span<const SeriesId>(found->second);
+    return found == by_name_.end() ? std::span<const SeriesId>()
+                                   : std::span<const SeriesId>(found->second.series);
+}
+
+std::uint64_t SeriesStore::index_version(std::string_view metric_name) const {
+    const auto found = by_name_.find(metric_name);
+    return found == by_name_.end() ? 0 : found->second.version;
 }
 
 std::vector<SeriesId> SeriesStore::all() const {
     std::vector<SeriesId> ids;
     ids.reserve(index_.size());
-    for (const auto& [name, same_name] : by_name_) ids.insert(ids.end(), same_name.begin(), same_name.end());
-    std::ranges::sort(ids, {}, [this](SeriesId id) { return at(id).labels; });
+    for (const auto& [name, same_name] : by_name_)
+        ids.insert(ids.end(), same_name.series.begin(), same_name.series.end());
+    std::ranges::sort(ids, {}, [this](SeriesId id) { return labels(id); });
     return ids;
 }
 
-std::optional<Point> SeriesStore::newest(SeriesId id, Instant at_time, Duration lookback) const {
-    const Series& series = at(id);
-    // Nearly always asked for "now": look from the back.
-    for (std::size_t i = series.points.size(); i > series.head; --i) {
-        const Point& point = series.points[i - 1];
-        if (point.time > at_time) continue;
-        if (point.time <= at_time - lookback || is_stale(point.value)) return std::nullopt;
-        return point;
-    }
-    return std::nullopt;
+Point SeriesStore::newest_before(const Series& series, Instant at_time) {
+    for (std::size_t i = series.points.size(); i > series.head; --i)
+        if (series.points[i - 1].time <= at_time) return series.points[i - 1];
+    return {at_time, stale_marker};
 }
 
 std::span<const Point> SeriesStore::window(SeriesId id, Instant after, Instant until) const {

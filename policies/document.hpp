@@ -36,6 +36,7 @@ struct SymptomRule {
     SymptomTiming timing;
     std::string severity;
     Template summary;
+    Position summary_at{};
 };
 
 // At most `count` applications within any `window`.
@@ -105,7 +106,13 @@ struct PolicyDocument {
     std::vector<AdaptationRule> adaptations;
     // Signals and symptoms that were left out for a mistake: others may name them without another one.
     std::vector<std::string> left_out;
+    std::vector<SourceText> warnings_allowed; // of this file, by name: `check` does not tell them
 };
+
+class TomlTable;
+
+// A condition as rules have them: an instant vector that does not look ahead. Mistakes are the table's.
+std::optional<Condition> parse_condition(TomlTable& table, SourceText source);
 
 // All mistakes of the text are told; rules that have one are left out of the document.
 PolicyDocument read_policy(std::string_view text, const std::string& file, Diagnostics& diagnostics);

@@ -56,6 +56,12 @@ Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& 
     return settings;
 }
 
+std::set<std::string> interfaces_of(const std::map<Attribute, AttributeValue>& settings) {
+    std::set<std::string> interfaces;
+    for (const auto& [attribute, value] : settings) interfaces.insert(attribute.interface);
+    return interfaces;
+}
+
 namespace {
 
 void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue& value) {

@@ -10,6 +10,7 @@
 #include <compare>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -48,6 +49,9 @@ struct Overlay {
 
 // Binds the templates of a rule's settings. Fails on the first absent label.
 Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& rule, const Labels& key);
+
+// The interfaces that these attributes are of.
+std::set<std::string> interfaces_of(const std::map<Attribute, AttributeValue>& settings);
 
 struct Arbitration {
     DesiredState desired;

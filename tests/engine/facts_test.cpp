@@ -79,6 +79,27 @@ TEST(Facts, CountTicksThatWereSkippedAndWhatWasLost) {
     EXPECT_EQ(scenario.value("homeostat_limit_hits_total{limit='series_max'}"), 0);
 }
 
+TEST(Facts, CountHowAdaptationsTurnedOut) {
+    Scenario scenario({policy});
+    scenario.play({{eth0, "10 10 200 10 200 10 10"}});
+    EXPECT_EQ(scenario.value("adaptation_outcome_total{adaptation='guard',outcome='applied'}"), 2);
+    EXPECT_EQ(scenario.value("adaptation_outcome_total{adaptation='guard',outcome='removed'}"), 2);
+    EXPECT_EQ(scenario.value("adaptation_outcome_total{adaptation='guard',outcome='verified'}"), 0);
+    EXPECT_EQ(scenario.value("adaptation_outcome_total{adaptation='guard',outcome='rolled_back'}"), 0);
+}
+
+TEST(Facts, NameThePolicyWhoseEvaluationFails) {
+    ScenarioOptions options;
+    options.config_changes = {"[limits]", "samples_per_evaluation_max = 2"};
+    Scenario scenario({"[[symptom]]\nname = 'many'\nraise = 'sum_over_time(pps[9s]) > 1'\n"
+                       "[[symptom]]\nname = 'one'\nraise = 'pps > 1'\n"},
+                      options);
+    scenario.play({{eth0, "5x6"}});
+    EXPECT_EQ(scenario.value("evaluation_failed{kind='symptom',name='many'}"), 1);
+    EXPECT_EQ(scenario.value("evaluation_failed{kind='symptom',name='one'}"), 0);
+    EXPECT_EQ(scenario.value("symptom_raised{symptom='one',iface='eth0'}"), 1) << "the rest go on";
+}
+
 TEST(Facts, OfASensorThatNeverReadIsDown) {
     EngineState state(generation_of({policy}));
     Inputs inputs;
