@@ -58,7 +58,9 @@ struct Parameters {
 class Evaluation {
   public:
     Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace)
-        : store_(store), now_(now), options_(options), trace_(trace), start_of_query_(now) {}
+        : store_(store), now_(now), options_(options), trace_(trace),
+          start_of_query_(options.query_start.value_or(now)), end_of_query_(options.query_end.value_or(now)) {
+    }
 
     Instant now() const { return now_; }
     const SeriesStore& store() const { return store_; }
@@ -94,7 +96,8 @@ class Evaluation {
     Instant now_;
     const EvalOptions& options_;
     Trace* trace_;
-    Instant start_of_query_; // what start() and end() mean, also in a subquery
+    Instant start_of_query_; // what start() means, also in a subquery
+    Instant end_of_query_;   // what end() means
     std::size_t samples_used_ = 0;
     std::size_t series_used_ = 0;
 };

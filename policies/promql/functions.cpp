@@ -234,8 +234,13 @@ std::vector<Function> make_table() {
         of_window("stdvar_over_time", stdvar_over_time),
         of_window("sum_over_time", sum_over_time),
 
+        // ours
+        of_window("ewma", ewma, {M, S}),
+        of_window("zscore", zscore),
+
         of_call("absent", absent, {V}, V),
         of_call("absent_over_time", absent_over_time, {M}, V),
+        of_call("histogram_fraction", histogram_fraction, {S, S, V}, V),
         of_call("histogram_quantile", histogram_quantile, {S, V}, V),
         {"label_join", {V, T, T, T}, 3, true, V, label_join},
         of_call("label_replace", label_replace, {V, T, T, T, T}, V),
@@ -254,11 +259,10 @@ const std::vector<Function>& table() {
     return made;
 }
 
-constexpr std::array<std::string_view, 23> refused{"double_exponential_smoothing",
+constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing",
                                                    "first_over_time",
                                                    "histogram_avg",
                                                    "histogram_count",
-                                                   "histogram_fraction",
                                                    "histogram_quantiles",
                                                    "histogram_stddev",
                                                    "histogram_stdvar",
