@@ -78,10 +78,17 @@ Values values_of(const Vector& samples, const std::vector<std::size_t>& places) 
 // The `count` samples that come first, kept in a binary heap whose root is the worst of them, as Prometheus
 // does: which of several equal samples stay follows from the heap, so it is the same one, operation by
 // operation.
-template <class Before>
-std::vector<std::size_t> first_of(const std::vector<std::size_t>& places, std::size_t count, Before before) {
+std::vector<std::size_t> first_of(const std::vector<std::size_t>& places, std::size_t count,
+                                  const Vector& samples, bool largest) {
     std::vector<std::size_t> heap;
-    const auto worse = [&](std::size_t i, std::size_t j) { return before(heap[j], heap[i]); };
+    const auto value = [&](std::size_t place) { return samples[place].value; };
+    const auto less = [&](double a, double b) { return largest ? a < b : a > b; };
+    const auto worse = [&](std::size_t i, std::size_t j) { // NaN is worse than any, also than NaN
+        return std::isnan(value(heap[i])) || less(value(heap[i]), value(heap[j]));
+    };
+    const auto displaces = [&](double better, double worst) {
+        return less(worst, better) || (std::isnan(worst) && !std::isnan(better));
+    };
     const auto sift_up = [&](std::size_t i) {
         for (std::size_t parent = (i - 1) / 2; i > 0 && worse(i, parent); i = parent, parent = (i - 1) / 2)
             std::swap(heap[i], heap[parent]);
@@ -97,7 +104,7 @@ std::vector<std::size_t> first_of(const std::vector<std::size_t>& places, std::s
         if (heap.size() < count) {
             heap.push_back(place);
             sift_up(heap.size() - 1);
-        } else if (before(place, heap.front())) {
+        } else if (displaces(value(place), value(heap.front()))) {
             heap.front() = place;
             sift_down(0);
         }
@@ -115,7 +122,8 @@ Vector extremes(const Vector& samples, const Groups& groups, bool largest, doubl
     Vector made;
     if (count < 1) return made;
     for (const auto& entry : groups) {
-        std::vector<std::size_t> places = first_of(entry.second, static_cast<std::size_t>(count), before);
+        std::vector<std::size_t> places =
+            first_of(entry.second, static_cast<std::size_t>(count), samples, largest);
         std::ranges::sort(places);
         std::ranges::stable_sort(places, before);
         for (const std::size_t place : places) made.push_back(samples[place]);
@@ -147,12 +155,15 @@ std::string escaped(std::string_view text) {
     return made + '"';
 }
 
-Result<Vector> count_values(const Vector& samples, const Groups& groups, const std::string& label) {
+// The value is a label of the sample before it is grouped, so that `without` may take it away again.
+Result<Vector> count_values(const Vector& samples, const Aggregation& aggregation, const std::string& label) {
     if (!is_label_name(label)) return failure("invalid label name " + escaped(label));
     std::map<Labels, double> counts;
-    for (const auto& [labels, places] : groups)
-        for (const std::size_t place : places)
-            ++counts[labels.with(label, plain_number(samples[place].value))];
+    for (const Sample& sample : samples) {
+        const std::string value = plain_number(sample.value);
+        ++counts[aggregation.without ? group_labels(sample.labels.with(label, value), aggregation)
+                                     : group_labels(sample.labels, aggregation).with(label, value)];
+    }
     Vector made;
     for (const auto& [labels, count] : counts) made.push_back({labels, count});
     return made;
@@ -186,7 +197,7 @@ Result<Vector> evaluate_aggregation(Evaluation& evaluation, const Aggregation& a
         return extremes(*samples, groups, aggregation.op == topk, *count);
     }
     if (aggregation.op == count_values)
-        return promql::count_values(*samples, groups, evaluation.string(*aggregation.parameter));
+        return promql::count_values(*samples, aggregation, evaluation.string(*aggregation.parameter));
     Vector made;
     made.reserve(groups.size());
     for (const auto& [labels, places] : groups) {

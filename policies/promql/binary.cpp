@@ -226,9 +226,9 @@ Result<Vector> vector_operation(const Binary& binary, const Vector& left, const 
 
 Result<Value> scalar_operation(Evaluation& evaluation, const Binary& binary) {
     const Result<double> left = evaluation.scalar(*binary.left);
-    if (!left) return *left;
+    if (!left) return std::unexpected(left.error());
     const Result<double> right = evaluation.scalar(*binary.right);
-    if (!right) return *right;
+    if (!right) return std::unexpected(right.error());
     return *pair_value(binary, *left, *right, *left);
 }
 

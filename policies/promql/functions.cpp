@@ -67,14 +67,20 @@ std::optional<double> round(double x, std::span<const double> parameters) {
     return std::floor(x * inverse + 0.5) / inverse;
 }
 
-// As Go's math.Min and math.Max: NaN wins.
-std::optional<double> between(double x, double low, double high) {
-    if (high < low) return std::nullopt;
-    if (std::isnan(x) || std::isnan(low) || std::isnan(high)) return std::numeric_limits<double>::quiet_NaN();
-    return std::max(low, std::min(high, x));
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// As Go's math.Max and math.Min: NaN wins, but for the infinity that nothing can exceed.
+double go_max(double a, double b) {
+    if (a == infinity || b == infinity) return infinity;
+    return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::max(a, b);
 }
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+double go_min(double a, double b) { return -go_max(-a, -b); }
+
+std::optional<double> between(double x, double low, double high) {
+    if (high < low) return std::nullopt;
+    return go_max(low, go_min(high, x));
+}
 
 std::optional<double> clamp(double x, std::span<const double> p) { return between(x, p[0], p[1]); }
 std::optional<double> clamp_min(double x, std::span<const double> p) { return between(x, p[0], infinity); }
