@@ -71,6 +71,17 @@ Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, I
     return in_order(expr, Evaluation(nothing, now, options, nullptr, &recorded));
 }
 
+Result<std::vector<Series>> evaluate_range_vector(const Expr& matrix, const SeriesStore& store, Instant now,
+                                                  const EvalOptions& options) {
+    std::vector<Series> made;
+    const auto done =
+        Evaluation(store, now, options, nullptr).for_each_series(matrix, [&](const RangeSeries& series) {
+            made.push_back({series.labels, {series.points.begin(), series.points.end()}});
+        });
+    if (!done) return std::unexpected(done.error());
+    return made;
+}
+
 Result<Vector> distinct(Vector samples, std::string_view otherwise) {
     if (samples.size() < 2) return samples;
     if (!is_sorted_by_labels(samples)) std::ranges::stable_sort(samples, {}, &Sample::labels);
@@ -144,7 +155,8 @@ Result<void> Evaluation::within_limits() const {
 
 Instant Evaluation::time_of(const std::optional<AtModifier>& at, Duration offset) const {
     if (!at) return now_ - offset;
-    return (at->kind == AtModifier::Kind::time ? at->time : start_of_query_) - offset;
+    if (at->kind == AtModifier::Kind::time) return at->time - offset;
+    return (at->kind == AtModifier::Kind::start ? start_of_query_ : end_of_query_) - offset;
 }
 
 TimeRange Evaluation::time_range(const Expr& matrix) const {
