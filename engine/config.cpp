@@ -51,6 +51,7 @@ Limits read_limits(TomlTable& root) {
     read_limit(*table, "instances_per_symptom_max", limits.instances_per_symptom_max);
     read_limit(*table, "instances_per_adaptation_max", limits.instances_per_adaptation_max);
     read_limit(*table, "changes_per_minute_max", limits.changes_per_minute_max);
+    read_limit(*table, "decisions_kept_max", limits.decisions_kept_max);
     limits.lookback = table->duration("lookback").value_or(limits.lookback);
     if (limits.lookback == Duration{0})
         table->mistake(table->at("lookback"), "a lookback of 0s would hide every sample",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/generation.hpp"
+#include "engine/history.hpp"
 #include "engine/ports.hpp"
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
@@ -48,6 +49,7 @@ struct EngineState {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;
     std::uint64_t inputs_dropped = 0;
+    History history;
     promql::SelectorCache selectors; // of the generation's expressions
     bool adopted = false;            // the generation is taken over
     std::optional<Instant> swept_at; // when series were last forgotten

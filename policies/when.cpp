@@ -164,9 +164,14 @@ std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when) {
     return names;
 }
 
-std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
+std::set<Labels> candidates_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
     std::set<Labels> keys;
     collect_drivers(when, symptoms, keys);
+    return keys;
+}
+
+std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
+    std::set<Labels> keys = candidates_of(when, symptoms);
     std::erase_if(keys, [&](const Labels& key) { return !holds(when, key, symptoms); });
     return keys;
 }
