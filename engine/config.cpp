@@ -66,6 +66,10 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
     config.period = table->duration("period").value_or(config.period);
     if (config.period < Duration{1} || config.period > std::chrono::minutes{1})
         table->mistake(table->at("period"), "a period of " + to_text(config.period), "expected 1ms to 1m");
+    config.control = table->string("control");
+    if (config.control && *config.control != no_control && !config.control->starts_with('/'))
+        table->mistake(table->at("control"), "'" + *config.control + "' is no absolute path",
+                       "expected a path such as \"/run/homeostat/eth0.sock\", or \"none\"");
     for (SourceText& folder : table->texts("objects"))
         config.object_folders.push_back(std::move(folder.text));
     for (const SourceText& path : table->texts("policies"))

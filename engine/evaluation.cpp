@@ -53,15 +53,16 @@ void note_coverage(const Asked& asked, const promql::Expr& expr, Answer& answer)
 }
 
 // A range vector is shown by its samples.
-std::vector<SeriesSamples> samples_of(const Asked& asked, const promql::Selector& selector, Answer& answer) {
+std::vector<SeriesSamples> samples_of(const Asked& asked, const promql::Selector& selector,
+                                      const promql::SelectorNeed& need, Answer& answer) {
     const SeriesStore& store = asked.state.knowledge.series;
     Instant until = asked.at;
     if (selector.at && selector.at->kind == promql::AtModifier::Kind::time) until = selector.at->time;
     until -= selector.offset;
-    promql::SelectorCache chosen;
     std::vector<SeriesSamples> rows;
     std::size_t samples = 0;
-    for (const SeriesId id : chosen.series_of(selector, store)) {
+    for (const SeriesId id : store.all()) {
+        if (!need.matches(store.labels(id))) continue;
         const auto window = store.window(id, until - *selector.range, until);
         if (window.empty()) continue;
         SeriesSamples row{store.labels(id), {}};
@@ -90,7 +91,7 @@ void answer_eval(const Asked& asked, Answer& answer, Result<void>& result) {
         if (selector == nullptr)
             return void(result = failure("a subquery has no samples of its own to show; put a function "
                                          "around it, such as max_over_time"));
-        evaluation.value = samples_of(asked, *selector, answer);
+        evaluation.value = samples_of(asked, *selector, promql::selectors(*expr).front(), answer);
     } else {
         auto value = promql::evaluate(*expr, asked.state.knowledge.series, asked.at, asked.evaluation());
         if (!value) return void(result = std::unexpected(value.error()));

@@ -11,7 +11,7 @@ std::size_t size_of(const Decisions& decisions) {
 
 } // namespace
 
-void History::add(Decisions& decisions, std::size_t decisions_max) {
+void DecisionHistory::add(Decisions& decisions, std::size_t decisions_max) {
     now_ = decisions.now;
     if (!begins_) begins_ = decisions.now;
     if (forgotten_ == 0 && decided_.size() + size_of(decisions) > decisions_max)
@@ -29,7 +29,7 @@ void History::add(Decisions& decisions, std::size_t decisions_max) {
     forget(decisions_max);
 }
 
-void History::forget(std::size_t decisions_max) {
+void DecisionHistory::forget(std::size_t decisions_max) {
     while (decided_.size() > decisions_max) {
         // Others of the same tick may be the next to go.
         begins_ = decided_.front().at + Duration{1};

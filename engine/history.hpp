@@ -22,7 +22,7 @@ struct Decided {
     bool operator==(const Decided&) const = default;
 };
 
-class History {
+class DecisionHistory {
   public:
     // Must be told of every tick, also of those that decide nothing. At the limit the oldest are forgotten,
     // and counted; the first time, `decisions` gets a message that says so.

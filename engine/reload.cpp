@@ -57,7 +57,7 @@ void end_removed_signals(const PolicySet& next, Knowledge& knowledge, Instant no
 
 void adopt_generation(EngineState& state, const Generation& before, Instant now, Decisions& decisions) {
     const PolicySet& next = state.generation->policies;
-    state.selectors = {};
+    state.memory = {};
     state.knowledge.series.set_limits(state.generation->limits.store);
     state.knowledge.series.set_retention([generation = state.generation](const Labels& labels) {
         return generation->policies.history_for(labels);

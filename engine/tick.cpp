@@ -47,7 +47,8 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
     if (inputs.periodic) record_facts(state, inputs.now, decisions);
 
     const AnalyzeLimits analyze{.instances_per_symptom_max = generation.limits.instances_per_symptom_max,
-                                .evaluation = generation.limits.evaluation(state.selectors)};
+                                .evaluation = generation.limits.evaluation(state.memory.selectors),
+                                .memory = &state.memory};
     record_signals(generation.policies, state.knowledge, inputs.now, analyze, decisions);
     advance_symptoms(generation.policies, state.knowledge, inputs.now, inputs.periodic, analyze, decisions);
 

@@ -7,6 +7,7 @@
 #include "engine/ports.hpp"
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/analyze_memory.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -49,8 +50,8 @@ struct EngineState {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;
     std::uint64_t inputs_dropped = 0;
-    History history;
-    promql::SelectorCache selectors; // of the generation's expressions
+    DecisionHistory history;
+    AnalyzeMemory memory;            // of the generation
     bool adopted = false;            // the generation is taken over
     std::optional<Instant> swept_at; // when series were last forgotten
 };

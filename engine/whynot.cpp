@@ -58,7 +58,7 @@ WhyNot why_when(const Asked& asked, const AdaptationRule& rule, const Labels& ke
 // ---- datapath
 
 // Why the last transaction on the interface failed, as far as that is remembered.
-std::string last_failure(const History& history, const std::string& interface) {
+std::string last_failure(const DecisionHistory& history, const std::string& interface) {
     for (auto it = history.decided().rbegin(); it != history.decided().rend(); ++it)
         if (const auto* o = std::get_if<Outcome>(&it->what); o && o->interface == interface && !o->ok)
             return "transaction " + std::to_string(static_cast<std::uint64_t>(o->id)) + " on " + interface +

@@ -45,8 +45,8 @@ struct SymptomEvidence {
     std::string raise; // the conditions' texts
     std::string clear; // empty: raise is false
     Truth raise_is = Truth::missing;
-    Truth clear_is = Truth::missing;
-    bool clear_covered = true; // the windows of clear were covered; otherwise it counted as missing
+    Truth clear_is = Truth::missing; // not asked where raise holds
+    bool clear_covered = true;       // the windows of clear were covered; otherwise it counted as missing
     std::vector<SeenValue> seen;
     bool truncated = false; // there were more values than a receipt carries
 

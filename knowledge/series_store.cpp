@@ -26,13 +26,15 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
                     .labels_without_name = labels.without_metric_name(),
                     .retention = retention_(labels),
                     .points = {},
+                    .head = 0,
+                    .first = at(id).first,
                     .live = true};
     index_.emplace(labels, id);
-    auto& same_name = by_name_[std::string(labels.metric_name())];
-    const auto place =
-        std::ranges::lower_bound(same_name, labels, {}, [this](SeriesId other) { return at(other).labels; });
-    same_name.insert(place, id);
-    ++index_version_;
+    SameName& same_name = by_name_[std::string(labels.metric_name())];
+    const auto place = std::ranges::lower_bound(same_name.series, labels, {},
+                                                [this](SeriesId other) { return at(other).labels; });
+    same_name.series.insert(place, id);
+    same_name.version = ++index_version_;
     return id;
 }
 
@@ -59,6 +61,7 @@ void SeriesStore::trim(Series& series, Instant newest) {
     if (series.head >= 16 && series.head * 2 >= size) {
         series.points.erase(series.points.begin(),
                             series.points.begin() + static_cast<std::ptrdiff_t>(series.head));
+        series.first += series.head;
         series.head = 0;
     }
 }
@@ -83,39 +86,36 @@ std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback)
         const auto id = static_cast<SeriesId>(i);
         index_.erase(series.labels);
         const auto same_name = by_name_.find(series.labels.metric_name());
-        std::erase(same_name->second, id);
-        if (same_name->second.empty()) by_name_.erase(same_name);
+        std::erase(same_name->second.series, id);
+        same_name->second.version = ++index_version_;
+        if (same_name->second.series.empty()) by_name_.erase(same_name);
+        const std::uint64_t next = series.first + series.points.size();
         series = Series{};
+        series.first = next;
         free_.push_back(id);
         forgotten.push_back(id);
-        ++index_version_;
     }
     return forgotten;
 }
 
 std::span<const SeriesId> SeriesStore::named(std::string_view metric_name) const {
     const auto found = by_name_.find(metric_name);
-    return found == by_name_.end() ? std::span<const SeriesId>() : std::span<const SeriesId>(found->second);
+    return found == by_name_.end() ? std::span<const SeriesId>()
+                                   : std::span<const SeriesId>(found->second.series);
+}
+
+std::uint64_t SeriesStore::index_version(std::string_view metric_name) const {
+    const auto found = by_name_.find(metric_name);
+    return found == by_name_.end() ? 0 : found->second.version;
 }
 
 std::vector<SeriesId> SeriesStore::all() const {
     std::vector<SeriesId> ids;
     ids.reserve(index_.size());
-    for (const auto& [name, same_name] : by_name_) ids.insert(ids.end(), same_name.begin(), same_name.end());
+    for (const auto& [name, same_name] : by_name_)
+        ids.insert(ids.end(), same_name.series.begin(), same_name.series.end());
     std::ranges::sort(ids, {}, [this](SeriesId id) { return at(id).labels; });
     return ids;
-}
-
-std::optional<Point> SeriesStore::newest(SeriesId id, Instant at_time, Duration lookback) const {
-    const Series& series = at(id);
-    // Nearly always asked for "now": look from the back.
-    for (std::size_t i = series.points.size(); i > series.head; --i) {
-        const Point& point = series.points[i - 1];
-        if (point.time > at_time) continue;
-        if (point.time <= at_time - lookback || is_stale(point.value)) return std::nullopt;
-        return point;
-    }
-    return std::nullopt;
 }
 
 std::span<const Point> SeriesStore::window(SeriesId id, Instant after, Instant until) const {

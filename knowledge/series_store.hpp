@@ -31,6 +31,18 @@ struct Point {
     bool operator==(const Point&) const = default;
 };
 
+// The samples of a series that are in memory, oldest first. They are numbered as they come, and a number is
+// never given again, also where the id is given to another series: so whoever reads a window over and over
+// needs to look only at what came and what left.
+struct History {
+    std::span<const Point> points;
+    std::uint64_t first = 0; // the number of points[0]
+    std::uint64_t kept = 0;  // samples before this number are outside the retention, only not swept away yet
+
+    std::uint64_t end() const { return first + points.size(); }
+    const Point& at(std::uint64_t number) const { return points[number - first]; }
+};
+
 struct StoreLimits {
     std::size_t series_max = 100'000;
     std::size_t samples_per_series_max = 65'536; // 1 MiB of points
@@ -81,9 +93,16 @@ class SeriesStore {
     std::optional<Point> newest(SeriesId id, Instant at, Duration lookback) const;
     // The samples in (after, until], oldest first, stale markers included. Valid until the next append.
     std::span<const Point> window(SeriesId id, Instant after, Instant until) const;
+    // Valid until the next append.
+    History history(SeriesId id) const {
+        const Series& series = at(id);
+        return {series.points, series.first, series.first + series.head};
+    }
 
     // Changes whenever a series comes or goes: a key for caches of selector results.
     std::uint64_t index_version() const { return index_version_; }
+    // What index_version() was when a series of this metric name last came or went; 0 where there is none.
+    std::uint64_t index_version(std::string_view metric_name) const;
     const StoreLosses& losses() const { return losses_; }
 
   private:
@@ -93,7 +112,12 @@ class SeriesStore {
         Duration retention{};
         std::vector<Point> points; // live from `head` on; the dead front is cut when it is half of it
         std::size_t head = 0;
+        std::uint64_t first = 0; // the number of points[0], see History
         bool live = false;
+    };
+    struct SameName {
+        std::vector<SeriesId> series; // in the canonical order of their labels
+        std::uint64_t version = 0;
     };
 
     const Series& at(SeriesId id) const { return series_[static_cast<std::size_t>(id)]; }
@@ -105,9 +129,21 @@ class SeriesStore {
     std::vector<Series> series_;
     std::vector<SeriesId> free_;
     std::unordered_map<Labels, SeriesId, LabelsHash> index_; // look-up only, never iterated
-    std::map<std::string, std::vector<SeriesId>, std::less<>> by_name_;
+    std::map<std::string, SameName, std::less<>> by_name_;
     std::uint64_t index_version_ = 0;
     StoreLosses losses_;
 };
+
+inline std::optional<Point> SeriesStore::newest(SeriesId id, Instant at_time, Duration lookback) const {
+    const Series& series = at(id);
+    // Nearly always asked for "now": look from the back.
+    for (std::size_t i = series.points.size(); i > series.head; --i) {
+        const Point& point = series.points[i - 1];
+        if (point.time > at_time) continue;
+        if (point.time <= at_time - lookback || is_stale(point.value)) return std::nullopt;
+        return point;
+    }
+    return std::nullopt;
+}
 
 } // namespace homeostat

@@ -1,84 +1,105 @@
 #include "policies/analyze.hpp"
 
+#include "policies/by_key.hpp"
+#include "policies/evidence.hpp"
+
 #include <algorithm>
-#include <set>
+#include <iterator>
+#include <optional>
+#include <utility>
 
 namespace homeostat {
 
 namespace {
 
-// Enough to understand a decision; a condition over thousands of series does not print them all.
-constexpr std::size_t seen_max = 32;
-
-Result<promql::Vector> evaluate_vector(const promql::Expr& expr, const Knowledge& knowledge, Instant now,
-                                       const AnalyzeLimits& limits, promql::Trace* trace = nullptr) {
-    auto value = promql::evaluate(expr, knowledge.series, now, limits.evaluation, trace);
-    if (!value) return std::unexpected(value.error());
-    return std::get<promql::Vector>(std::move(*value));
+Truth truth_of(promql::Standing standing) {
+    switch (standing) {
+    case promql::Standing::yes:
+        return Truth::yes;
+    case promql::Standing::no:
+        return Truth::no;
+    default:
+        return Truth::missing;
+    }
 }
 
-// A condition's result by key: the labels without the metric name, sorted.
-class ByKey {
+// What a condition says of every key: by lanes, or evaluated as a whole.
+class Answer {
   public:
-    static Result<ByKey> from(Result<promql::Vector> vector) {
-        if (!vector) return std::unexpected(vector.error());
-        ByKey result;
-        result.samples_ = std::move(*vector);
-        for (promql::Sample& sample : result.samples_) sample.labels = sample.labels.without_metric_name();
-        std::ranges::sort(result.samples_, {}, &promql::Sample::labels);
-        const auto twice = std::ranges::adjacent_find(result.samples_, {}, &promql::Sample::labels);
-        if (twice != result.samples_.end())
-            return failure("two series have the labels " + to_text(twice->labels) +
-                           " when their names are dropped");
-        return result;
+    explicit Answer(std::string why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
+    explicit Answer(const promql::Lanes& lanes) : Answer("by lanes") { lanes_ = &lanes; }
+    explicit Answer(Result<ByKey> in_e) : in_e_(std::move(in_e)), in_p_(failure("not asked")) {}
+
+    bool needs_presence() const { return lanes_ == nullptr; }
+    void set_presence(Result<ByKey> in_p) { in_p_ = std::move(in_p); }
+
+    Truth truth(const Labels& key) const {
+        if (lanes_ != nullptr) {
+            const auto lane = lanes_->find(key);
+            return lane ? truth_of(lanes_->standings()[*lane]) : Truth::missing;
+        }
+        if (in_e_ && in_e_->find(key) != nullptr) return Truth::yes;
+        if (in_e_ && in_p_ && in_p_->find(key) != nullptr) return Truth::no;
+        return Truth::missing;
     }
 
-    const promql::Vector& samples() const { return samples_; }
-    const promql::Sample* find(const Labels& key) const {
-        const auto found = std::ranges::lower_bound(samples_, key, {}, &promql::Sample::labels);
-        return found != samples_.end() && found->labels == key ? &*found : nullptr;
+    // Of a key that is true.
+    double value(const Labels& key) const {
+        return lanes_ != nullptr ? lanes_->values()[*lanes_->find(key)] : in_e_->find(key)->value;
     }
+
+    // Calls visit(key, value) for each key that is true, in canonical order.
+    template <class Visit> void for_each_true(Visit visit) const {
+        if (lanes_ == nullptr) {
+            if (in_e_)
+                for (const promql::Sample& sample : in_e_->samples()) visit(sample.labels, sample.value);
+            return;
+        }
+        for (std::size_t lane = 0; lane < lanes_->keys().size(); ++lane)
+            if (lanes_->standings()[lane] == promql::Standing::yes)
+                visit(lanes_->keys()[lane], lanes_->values()[lane]);
+    }
+
+    // Why it could not be evaluated; empty where it could.
+    std::string error() const { return lanes_ != nullptr || in_e_ ? "" : in_e_.error().what; }
 
   private:
-    promql::Vector samples_;
+    const promql::Lanes* lanes_ = nullptr;
+    Result<ByKey> in_e_;
+    Result<ByKey> in_p_;
 };
-
-// What the condition saw, as far as it concerns this key.
-void append_seen(const promql::Trace& trace, const Labels& key, std::vector<SeenValue>& seen) {
-    for (const promql::Traced& traced : trace.seen)
-        for (const promql::Sample& sample : traced.result)
-            if (agree(key, sample.labels) && seen.size() < seen_max)
-                seen.push_back({traced.text, sample.labels, sample.value});
-}
 
 // One symptom at one instant.
 class SymptomTick {
   public:
-    SymptomTick(const Symptom& symptom, Knowledge& knowledge, Instant now, bool periodic,
-                const AnalyzeLimits& limits, Decisions& decisions)
-        : symptom_(symptom), rule_(symptom.rule), memory_(knowledge.symptoms[symptom.rule.name.text]),
-          knowledge_(knowledge), now_(now), periodic_(periodic), limits_(limits), decisions_(decisions) {}
+    // `remembered` is null where there is no memory.
+    SymptomTick(const Symptom& symptom, AnalyzeMemory::OfSymptom* remembered, SymptomMemory& memory,
+                Knowledge& knowledge, Instant now, bool periodic, const AnalyzeLimits& limits,
+                Decisions& decisions)
+        : symptom_(symptom), rule_(symptom.rule), remembered_(remembered), memory_(memory),
+          knowledge_(knowledge), now_(now), periodic_(periodic), limits_(limits), decisions_(decisions),
+          evidence_(symptom, knowledge.series, now, limits.evaluation) {}
 
     void run() {
-        const auto raise = ByKey::from(evaluate_vector(rule_.raise.expr, knowledge_, now_, limits_));
-        if (raise) make_instances(*raise);
-        const Conditions conditions = evaluate_all(raise);
-        note_error(conditions.error);
+        Answer raise = ask(rule_.raise.expr, remembered_ != nullptr ? &remembered_->raise : nullptr);
+        make_instances(raise);
+        const Answer clear = ask_the_rest(raise);
         for (auto it = memory_.instances.begin(); it != memory_.instances.end();) {
-            advance_one(it->first, it->second, conditions);
+            advance_one(it->first, it->second, raise, clear);
             it = is_idle(it->second) ? memory_.instances.erase(it) : std::next(it);
         }
     }
 
   private:
-    // Each as far as it could be evaluated.
-    struct Conditions {
-        Result<ByKey> raise;
-        Result<ByKey> raise_presence;
-        Result<ByKey> clear;
-        Result<ByKey> clear_presence;
-        std::string error; // the first that raise or clear had
-    };
+    Result<ByKey> evaluate(const promql::Expr& expr) const {
+        return ByKey::from(promql::evaluate(expr, knowledge_.series, now_, limits_.evaluation));
+    }
+
+    Answer ask(const promql::Expr& expr, std::optional<promql::Lanes>* lanes) const {
+        if (lanes != nullptr && *lanes && (*lanes)->evaluate(knowledge_.series, now_, limits_.evaluation))
+            return Answer(**lanes);
+        return Answer(evaluate(expr));
+    }
 
     void note_error(const std::string& error) {
         if (error == memory_.error) return;
@@ -86,26 +107,27 @@ class SymptomTick {
         memory_.error = error;
     }
 
-    void make_instances(const ByKey& raise) {
+    void make_instances(const Answer& raise) {
+        if (!raise.error().empty()) return;
         bool refused = false;
-        for (const promql::Sample& sample : raise.samples()) {
-            if (memory_.instances.contains(sample.labels)) continue;
+        raise.for_each_true([&](const Labels& key, double value) {
+            if (memory_.instances.contains(key)) return;
             if (memory_.instances.size() >= limits_.instances_per_symptom_max) {
                 refused = true;
                 ++memory_.instances_refused;
-                continue;
+                return;
             }
             const Labels fact =
-                sample.labels.with(metric_name_label, "symptom_raised").with("symptom", rule_.name.text);
-            memory_.instances.emplace(sample.labels, SymptomInstance{.state = SymptomState::inactive,
-                                                                     .since = now_,
-                                                                     .value = sample.value,
-                                                                     .missing_since = {},
-                                                                     .resting_since = {},
-                                                                     .quorum_ticks = 0,
-                                                                     .evidence = {},
-                                                                     .fact = fact});
-        }
+                key.with(metric_name_label, "symptom_raised").with("symptom", rule_.name.text);
+            memory_.instances.emplace(key, SymptomInstance{.state = SymptomState::inactive,
+                                                           .since = now_,
+                                                           .value = value,
+                                                           .missing_since = {},
+                                                           .resting_since = {},
+                                                           .quorum_ticks = 0,
+                                                           .evidence = {},
+                                                           .fact = fact});
+        });
         if (refused && !memory_.at_limit)
             decisions_.messages.push_back("symptom " + rule_.name.text + " has " +
                                           std::to_string(limits_.instances_per_symptom_max) +
@@ -113,36 +135,27 @@ class SymptomTick {
         memory_.at_limit = refused;
     }
 
-    Conditions evaluate_all(const Result<ByKey>& raise) {
-        const auto evaluate = [&](const promql::Expr& expr) {
-            return ByKey::from(evaluate_vector(expr, knowledge_, now_, limits_));
-        };
-        Conditions conditions{raise, failure("not needed"), failure("not covered"), failure("not covered"),
-                              raise ? "" : raise.error().what};
-        if (memory_.instances.empty()) return conditions;
-        const bool all_true = raise && std::ranges::all_of(memory_.instances, [&](const auto& entry) {
-                                  return raise->find(entry.first) != nullptr;
-                              });
-        if (!all_true) conditions.raise_presence = evaluate(symptom_.raise_presence);
-        if (rule_.clear && covered() && !all_true) {
-            conditions.clear = evaluate(rule_.clear->expr);
-            conditions.clear_presence = evaluate(*symptom_.clear_presence);
-            if (conditions.error.empty() && !conditions.clear)
-                conditions.error = conditions.clear.error().what;
+    // Only where there is an instance that raise does not hold up: P(raise), and clear. Returns clear's
+    // answer.
+    Answer ask_the_rest(Answer& raise) {
+        Answer clear("not covered");
+        std::string error = raise.error();
+        const bool all_true = std::ranges::all_of(
+            memory_.instances, [&](const auto& entry) { return raise.truth(entry.first) == Truth::yes; });
+        if (!all_true && raise.needs_presence()) raise.set_presence(evaluate(symptom_.raise_presence));
+        if (!all_true && rule_.clear && covered()) {
+            clear = ask(rule_.clear->expr, remembered_ != nullptr ? &remembered_->clear : nullptr);
+            if (clear.needs_presence()) clear.set_presence(evaluate(*symptom_.clear_presence));
+            if (error.empty()) error = clear.error();
         }
-        return conditions;
+        note_error(error);
+        return clear;
     }
 
-    static Truth truth(const Result<ByKey>& condition, const Result<ByKey>& presence, const Labels& key) {
-        if (condition && condition->find(key) != nullptr) return Truth::yes;
-        if (condition && presence && presence->find(key) != nullptr) return Truth::no;
-        return Truth::missing;
-    }
-
-    void advance_one(const Labels& key, SymptomInstance& instance, const Conditions& conditions) {
-        Judgement judgement{truth(conditions.raise, conditions.raise_presence, key), std::nullopt, periodic_};
-        if (rule_.clear) judgement.clear = truth(conditions.clear, conditions.clear_presence, key);
-        if (judgement.raise == Truth::yes) instance.value = conditions.raise->find(key)->value;
+    void advance_one(const Labels& key, SymptomInstance& instance, const Answer& raise, const Answer& clear) {
+        Judgement judgement{raise.truth(key), std::nullopt, periodic_};
+        if (rule_.clear) judgement.clear = clear.truth(key);
+        if (judgement.raise == Truth::yes) instance.value = raise.value(key);
         const SymptomState from = instance.state;
         instance = advance(std::move(instance), rule_.timing, judgement, now_);
         if (instance.state == from) return;
@@ -154,9 +167,12 @@ class SymptomTick {
                              .raise = rule_.raise.source.text,
                              .clear = rule_.clear ? rule_.clear->source.text : "",
                              .raise_is = judgement.raise,
-                             .clear_is = judgement.clear.value_or(Truth::missing),
+                             .clear_is = judgement.raise == Truth::yes
+                                             ? Truth::missing
+                                             : judgement.clear.value_or(Truth::missing),
                              .clear_covered = covered(),
-                             .seen = see(key)};
+                             .seen = {}};
+        evidence_.fill(instance.evidence);
         const auto summary = bind(rule_.summary, key.with("value", number_text(instance.value)));
         decisions_.symptoms.push_back({.symptom = rule_.name.text,
                                        .key = key,
@@ -170,41 +186,83 @@ class SymptomTick {
 
     bool covered() const { return now_ - memory_.covered_from >= symptom_.clear_window; }
 
-    // Time stands still within a tick, so asking again gives the same values.
-    std::vector<SeenValue> see(const Labels& key) {
-        std::vector<SeenValue> seen;
-        trace_into(rule_.raise.expr, key, seen);
-        if (rule_.clear) trace_into(rule_.clear->expr, key, seen);
-        return seen;
-    }
-
-    void trace_into(const promql::Expr& expr, const Labels& key, std::vector<SeenValue>& seen) {
-        promql::Trace trace;
-        if (evaluate_vector(expr, knowledge_, now_, limits_, &trace)) append_seen(trace, key, seen);
-    }
-
     const Symptom& symptom_;
     const SymptomRule& rule_;
+    AnalyzeMemory::OfSymptom* remembered_;
     SymptomMemory& memory_;
     Knowledge& knowledge_;
     Instant now_;
     bool periodic_;
     const AnalyzeLimits& limits_;
     Decisions& decisions_;
+    EvidenceOfTick evidence_;
 };
+
+// Null where there is no memory.
+AnalyzeMemory* memory_for(const PolicySet& policies, Knowledge& knowledge, const AnalyzeLimits& limits) {
+    AnalyzeMemory* memory = limits.memory;
+    if (memory == nullptr || memory->policies == &policies) return memory;
+    memory->policies = &policies;
+    memory->symptoms.clear();
+    for (const Symptom& symptom : policies.symptoms)
+        memory->symptoms.push_back(
+            {promql::Lanes::compile(symptom.rule.raise.expr),
+             symptom.rule.clear ? promql::Lanes::compile(symptom.rule.clear->expr) : std::nullopt,
+             &knowledge.symptoms[symptom.rule.name.text]});
+    memory->signals.clear();
+    for (const SignalRule& signal : policies.signals)
+        memory->signals.push_back({promql::Lanes::compile(signal.expr.expr), 0, {}});
+    return memory;
+}
+
+// The signal's result as it is recorded.
+Result<void> values_of(const SignalRule& signal, AnalyzeMemory::OfSignal* remembered,
+                       const Knowledge& knowledge, Instant now, const AnalyzeLimits& limits,
+                       std::vector<LabelledValue>& values) {
+    values.clear();
+    const auto labelled = [&](const Labels& key) { return key.with(metric_name_label, signal.name.text); };
+    if (remembered == nullptr || !remembered->lanes ||
+        !remembered->lanes->evaluate(knowledge.series, now, limits.evaluation)) {
+        const auto result =
+            ByKey::from(promql::evaluate(signal.expr.expr, knowledge.series, now, limits.evaluation));
+        if (!result) return std::unexpected(result.error());
+        for (const promql::Sample& sample : result->samples())
+            values.push_back({labelled(sample.labels), sample.value});
+        return {};
+    }
+    const promql::Lanes& lanes = *remembered->lanes;
+    if (std::exchange(remembered->version, lanes.version()) != lanes.version()) {
+        remembered->labels.clear();
+        std::ranges::transform(lanes.keys(), std::back_inserter(remembered->labels), labelled);
+    }
+    for (std::size_t lane = 0; lane < lanes.keys().size(); ++lane)
+        if (lanes.standings()[lane] == promql::Standing::yes)
+            values.push_back({remembered->labels[lane], lanes.values()[lane]});
+    return {};
+}
+
+// Nothing is true, nothing lives, nothing is to be told: then there is nothing to do.
+bool is_quiet(AnalyzeMemory::OfSymptom& remembered, const Knowledge& knowledge, Instant now,
+              const AnalyzeLimits& limits) {
+    if (!remembered.raise || !remembered.life->instances.empty() || !remembered.life->error.empty())
+        return false;
+    if (!remembered.raise->evaluate(knowledge.series, now, limits.evaluation)) return false;
+    if (remembered.raise->any_yes()) return false;
+    remembered.life->at_limit = false;
+    return true;
+}
 
 } // namespace
 
 void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now, const AnalyzeLimits& limits,
                     Decisions& decisions) {
+    AnalyzeMemory* const memory = memory_for(policies, knowledge, limits);
     std::vector<LabelledValue> values;
-    for (const SignalRule& signal : policies.signals) {
+    for (std::size_t i = 0; i < policies.signals.size(); ++i) {
+        const SignalRule& signal = policies.signals[i];
         const std::string& name = signal.name.text;
-        const auto result = ByKey::from(evaluate_vector(signal.expr.expr, knowledge, now, limits));
-        values.clear();
-        if (result)
-            for (const promql::Sample& sample : result->samples())
-                values.push_back({sample.labels.with(metric_name_label, name), sample.value});
+        const auto result = values_of(signal, memory != nullptr ? &memory->signals[i] : nullptr, knowledge,
+                                      now, limits, values);
         const auto recorded = record(knowledge, name, values, now);
         const std::string error = !result ? result.error().what : !recorded ? recorded.error().what : "";
         std::string& last_error = knowledge.recorded[name].error;
@@ -216,8 +274,15 @@ void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now
 
 void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now, bool periodic,
                       const AnalyzeLimits& limits, Decisions& decisions) {
-    for (const Symptom& symptom : policies.symptoms)
-        SymptomTick(symptom, knowledge, now, periodic, limits, decisions).run();
+    AnalyzeMemory* const memory = memory_for(policies, knowledge, limits);
+    for (std::size_t i = 0; i < policies.symptoms.size(); ++i) {
+        AnalyzeMemory::OfSymptom* const remembered = memory != nullptr ? &memory->symptoms[i] : nullptr;
+        if (remembered != nullptr && is_quiet(*remembered, knowledge, now, limits)) continue;
+        const Symptom& symptom = policies.symptoms[i];
+        SymptomMemory& life =
+            remembered != nullptr ? *remembered->life : knowledge.symptoms[symptom.rule.name.text];
+        SymptomTick(symptom, remembered, life, knowledge, now, periodic, limits, decisions).run();
+    }
 }
 
 } // namespace homeostat

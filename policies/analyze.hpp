@@ -3,6 +3,7 @@
 
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/analyze_memory.hpp"
 #include "policies/policy_set.hpp"
 #include "policies/promql/evaluate.hpp"
 
@@ -11,6 +12,7 @@ namespace homeostat {
 struct AnalyzeLimits {
     std::size_t instances_per_symptom_max = 1'000;
     promql::EvalOptions evaluation;
+    AnalyzeMemory* memory = nullptr; // not owned; where there is one, evaluation.selectors is its
 };
 
 // Records each signal's result as a series of its name at `now`; a label set that is gone ends its series. A

@@ -1,4 +1,5 @@
 #include "policies/promql/evaluation.hpp"
+#include "policies/promql/operators.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,54 +9,17 @@ namespace homeostat::promql {
 
 namespace {
 
-double arithmetic(BinaryOp op, double a, double b) {
-    switch (op) {
-    case BinaryOp::add:
-        return a + b;
-    case BinaryOp::sub:
-        return a - b;
-    case BinaryOp::mul:
-        return a * b;
-    case BinaryOp::div:
-        return a / b;
-    case BinaryOp::mod:
-        return std::fmod(a, b);
-    case BinaryOp::pow:
-        return std::pow(a, b);
-    case BinaryOp::atan2:
-        return std::atan2(a, b);
-    default:
-        return 0; // no arithmetic operator
-    }
-}
-
-bool compares(BinaryOp op, double a, double b) {
-    switch (op) {
-    case BinaryOp::eq:
-        return a == b;
-    case BinaryOp::ne:
-        return a != b;
-    case BinaryOp::lt:
-        return a < b;
-    case BinaryOp::le:
-        return a <= b;
-    case BinaryOp::gt:
-        return a > b;
-    case BinaryOp::ge:
-        return a >= b;
-    default:
-        return false; // no comparison
-    }
+double operate(BinaryOp op, double a, double b) {
+    return with_operation(op, [a, b](auto f) { return f(a, b); });
 }
 
 bool drops_name(const Binary& binary) { return !is_comparison(binary.op) || binary.returns_bool; }
 
 // The result for one pair; none where a comparison filters it out. `kept` is what a filter lets through.
 std::optional<double> pair_value(const Binary& binary, double left, double right, double kept) {
-    if (!is_comparison(binary.op)) return arithmetic(binary.op, left, right);
-    const bool holds = compares(binary.op, left, right);
-    if (binary.returns_bool) return holds ? 1.0 : 0.0;
-    return holds ? std::optional(kept) : std::nullopt;
+    const double value = operate(binary.op, left, right);
+    if (!is_comparison(binary.op) || binary.returns_bool) return value;
+    return value != 0 ? std::optional(kept) : std::nullopt;
 }
 
 Result<Value> with_scalar(const Binary& binary, Vector samples, double scalar, bool scalar_is_left) {

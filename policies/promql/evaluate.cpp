@@ -1,4 +1,5 @@
 #include "policies/promql/evaluation.hpp"
+#include "policies/promql/selection.hpp"
 
 #include <algorithm>
 #include <map>
@@ -36,19 +37,38 @@ std::size_t index_of_matrix(const Call& call) {
     return static_cast<std::size_t>(std::ranges::find_if(call.arguments, is_matrix) - call.arguments.begin());
 }
 
-} // namespace
+// Its result does not follow from those of its arguments.
+bool is_read_of_store(const Call& call) {
+    if (index_of_matrix(call) < call.arguments.size()) return true;
+    return call.function->name == "timestamp" && std::holds_alternative<Selector>(call.arguments[0]->node);
+}
 
-Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now, const EvalOptions& options,
-                       Trace* trace) {
+Result<Value> in_order(const Expr& expr, Evaluation evaluation) {
     if (expr.type == Type::matrix)
         return failure(
             "the expression is a range vector; wrap it in a function such as rate or last_over_time");
-    Result<Value> result = Evaluation(store, now, options, trace).value(expr);
+    Result<Value> result = evaluation.value(expr);
     if (!result) return result;
     auto* samples = std::get_if<Vector>(&*result);
     if (samples && !makes_order(expr) && !is_sorted_by_labels(*samples))
         std::ranges::stable_sort(*samples, {}, &Sample::labels);
     return result;
+}
+
+} // namespace
+
+Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now, const EvalOptions& options,
+                       Trace* trace) {
+    return in_order(expr, Evaluation(store, now, options, trace));
+}
+
+Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, Instant now,
+                            const EvalOptions& options) {
+    Recorded recorded;
+    for (const SeenValue& value : seen) recorded[value.expression].push_back({value.labels, value.value});
+    for (auto& entry : recorded) std::ranges::stable_sort(entry.second, {}, &Sample::labels);
+    const SeriesStore nothing;
+    return in_order(expr, Evaluation(nothing, now, options, nullptr, &recorded));
 }
 
 Result<Vector> distinct(Vector samples, std::string_view otherwise) {
@@ -103,6 +123,11 @@ const std::string& Evaluation::string(const Expr& expr) const {
     return std::get<StringLiteral>(expr.node).value;
 }
 
+Vector Evaluation::recorded(const Expr& expr) const {
+    const auto found = recorded_->find(to_text(expr));
+    return found == recorded_->end() ? Vector{} : found->second;
+}
+
 void Evaluation::trace(const Expr& expr, const Vector& result) {
     if (trace_) trace_->seen.push_back({expr.at, to_text(expr), result});
 }
@@ -132,59 +157,25 @@ TimeRange Evaluation::time_range(const Expr& matrix) const {
     return {end - subquery.range, end};
 }
 
-namespace {
-
-std::vector<SeriesId> choose(const Selector& selector, const SeriesStore& store) {
-    const auto matches = [&](SeriesId id) {
-        const Labels& labels = store.labels(id);
-        return std::ranges::all_of(selector.matchers,
-                                   [&](const Matcher& m) { return m.matches(labels.get(m.label)); });
-    };
-    std::vector<SeriesId> every;
-    std::span<const SeriesId> candidates;
-    if (selector.metric_name.empty())
-        candidates = every = store.all();
-    else
-        candidates = store.named(selector.metric_name);
-    std::vector<SeriesId> chosen;
-    std::ranges::copy_if(candidates, std::back_inserter(chosen), matches);
-    return chosen;
-}
-
-} // namespace
-
-std::span<const SeriesId> SelectorCache::series_of(const Selector& selector, const SeriesStore& store) {
-    const auto [place, is_new] = chosen_.try_emplace(&selector);
-    Chosen& chosen = place->second;
-    if (is_new || chosen.index_version != store.index_version())
-        chosen = {store.index_version(), choose(selector, store)};
-    return chosen.series;
-}
-
-Result<void> Evaluation::for_each_match(const Selector& selector, Visitor<SeriesId> visit) {
-    std::vector<SeriesId> searched;
-    std::span<const SeriesId> ids;
-    if (options_.selectors != nullptr)
-        ids = options_.selectors->series_of(selector, store_);
-    else
-        ids = searched = choose(selector, store_);
-    series_used_ += ids.size();
+Result<void> Evaluation::for_each_sample(const Selector& selector, Visitor<const SelectedSample&> visit) {
+    const Instant at = time_of(selector.at, selector.offset);
+    Selection searched(selector);
+    const Selection& selection = options_.selectors != nullptr
+                                     ? options_.selectors->selection(selector, std::nullopt, store_)
+                                     : searched.search(store_);
+    series_used_ += selection.series().size();
     if (auto in_limits = within_limits(); !in_limits) return in_limits;
-    for (const SeriesId id : ids) visit(id);
+    for (const SeriesId id : selection.series()) {
+        const auto point = store_.newest(id, at, options_.lookback);
+        if (!point) continue;
+        ++samples_used_;
+        visit({id, *point});
+    }
     return within_limits();
 }
 
-Result<void> Evaluation::for_each_sample(const Selector& selector, Visitor<const SelectedSample&> visit) {
-    const Instant at = time_of(selector.at, selector.offset);
-    return for_each_match(selector, [&](SeriesId id) {
-        const auto point = store_.newest(id, at, options_.lookback);
-        if (!point) return;
-        ++samples_used_;
-        visit({id, *point});
-    });
-}
-
 Result<Vector> Evaluation::select(const Expr& expr, const Selector& selector) {
+    if (recorded_ != nullptr) return recorded(expr);
     Vector samples;
     const auto done = for_each_sample(selector, [&](const SelectedSample& found) {
         samples.push_back({store_.labels(found.series), found.point.value});
@@ -194,29 +185,43 @@ Result<Vector> Evaluation::select(const Expr& expr, const Selector& selector) {
     return samples;
 }
 
-Result<void> Evaluation::for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit) {
-    if (const auto* selector = std::get_if<Selector>(&matrix.node)) return for_each_window(*selector, visit);
-    return for_each_step(std::get<Subquery>(matrix.node), visit);
+Result<void> Evaluation::for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit, Keeps keeps) {
+    if (const auto* selector = std::get_if<Selector>(&matrix.node))
+        return for_each_window(*selector, keeps, visit);
+    return for_each_step(std::get<Subquery>(matrix.node), keeps, visit);
 }
 
-Result<void> Evaluation::for_each_window(const Selector& selector, Visitor<const RangeSeries&> visit) {
+Result<void> Evaluation::for_each_window(const Selector& selector, Keeps keeps,
+                                         Visitor<const RangeSeries&> visit) {
     const Instant end = time_of(selector.at, selector.offset);
-    std::vector<Point> fresh; // only where a window holds a stale marker is it copied
-    return for_each_match(selector, [&](SeriesId id) {
-        std::span<const Point> points = store_.window(id, end - *selector.range, end);
-        samples_used_ += points.size();
-        if (samples_used_ > options_.samples_max) return;
-        if (std::ranges::any_of(points, is_stale, &Point::value)) {
-            fresh.clear();
-            std::ranges::remove_copy_if(points, std::back_inserter(fresh), is_stale, &Point::value);
-            points = fresh;
-        }
-        if (!points.empty()) visit({store_.labels(id), store_.labels_without_name(id), points});
-    });
+    Selection searched(selector);
+    // A subquery jumps back and forth in time, which no window follows.
+    const bool remembers = options_.selectors != nullptr && now_ == start_of_query_;
+    Selection& selection =
+        remembers ? options_.selectors->selection(selector, keeps, store_) : searched.search(store_);
+    series_used_ += selection.series().size();
+    if (auto in_limits = within_limits(); !in_limits) return in_limits;
+    WindowSummary anew(keeps);
+    std::vector<Point> fresh;
+    for (std::size_t place = 0; place < selection.series().size(); ++place) {
+        const SeriesId id = selection.series()[place];
+        const History history = store_.history(id);
+        WindowSummary& summary = remembers ? selection.window(place) : anew;
+        if (!remembers) summary.clear();
+        summary.move_to(history, end - *selector.range, end);
+        samples_used_ += summary.points();
+        if (samples_used_ > options_.samples_max) break;
+        if (summary.empty()) continue;
+        const auto points = keeps == Keeps::samples ? without_markers(summary.span(history), fresh)
+                                                    : std::span<const Point>();
+        visit({store_.labels(id), store_.labels_without_name(id), summary, points});
+    }
+    return within_limits();
 }
 
 // Evaluates the inner expression at the multiples of the step in the range, which is open on its left.
-Result<void> Evaluation::for_each_step(const Subquery& subquery, Visitor<const RangeSeries&> visit) {
+Result<void> Evaluation::for_each_step(const Subquery& subquery, Keeps keeps,
+                                       Visitor<const RangeSeries&> visit) {
     const std::int64_t end = to_ms(time_of(subquery.at, subquery.offset));
     const std::int64_t start = end - subquery.range.count();
     const std::int64_t step = subquery.step.value_or(options_.subquery_step).count();
@@ -242,7 +247,12 @@ Result<void> Evaluation::for_each_step(const Subquery& subquery, Visitor<const R
     now_ = outer_now;
     trace_ = outer_trace;
     if (!done) return done;
-    for (const auto& [labels, points] : found) visit({labels, labels.without_metric_name(), points});
+    WindowSummary summary(keeps);
+    for (const auto& [labels, points] : found) {
+        summary.clear();
+        summary.move_to({points, 0, 0}, at_ms(start), at_ms(end));
+        visit({labels, labels.without_metric_name(), summary, points});
+    }
     return {};
 }
 
@@ -250,11 +260,12 @@ Result<void> Evaluation::for_each_step(const Subquery& subquery, Visitor<const R
 
 Result<Value> Evaluation::call(const Expr& expr, const Call& call) {
     const auto& how = call.function->evaluate;
+    const bool reads_store = is_read_of_store(call);
+    if (recorded_ != nullptr && reads_store) return recorded(expr);
     if (const auto* function = std::get_if<OfWindow>(&how)) return over_range(expr, call, *function);
     if (const auto* function = std::get_if<OfCall>(&how)) {
         Result<Value> made = (*function)(*this, call);
-        const bool reads_range = index_of_matrix(call) < call.arguments.size();
-        if (made && trace_ && reads_range) trace(expr, std::get<Vector>(*made));
+        if (made && trace_ && reads_store) trace(expr, std::get<Vector>(*made));
         return made;
     }
     return per_sample(call);
@@ -271,17 +282,19 @@ Result<Parameters> Evaluation::parameters(const Call& call) {
     return made;
 }
 
-Result<Vector> Evaluation::over_range(const Expr& expr, const Call& call, OfWindow function) {
+Result<Vector> Evaluation::over_range(const Expr& expr, const Call& call, const OfWindow& function) {
     const Result<Parameters> scalars = parameters(call);
     if (!scalars) return std::unexpected(scalars.error());
     const Expr& matrix = *call.arguments[index_of_matrix(call)];
     const TimeRange range = time_range(matrix);
     const bool keeps_name = call.function->keeps_metric_name;
     Vector samples;
-    const auto done = for_each_series(matrix, [&](const RangeSeries& series) {
-        const auto value = function({series.points, range.start, range.end, now_, scalars->all()});
+    const auto visit = [&](const RangeSeries& series) {
+        const auto value =
+            function.value({series.summary, series.points, range.start, range.end, now_, scalars->all()});
         if (value) samples.push_back({keeps_name ? series.labels : series.labels_without_name, *value});
-    });
+    };
+    const auto done = for_each_series(matrix, visit, function.keeps);
     if (!done) return std::unexpected(done.error());
     if (!keeps_name && !is_of_one_metric(matrix)) {
         Result<Vector> unique = distinct(std::move(samples));

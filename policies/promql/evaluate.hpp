@@ -4,14 +4,13 @@
 
 #include "knowledge/error.hpp"
 #include "knowledge/labels.hpp"
+#include "knowledge/receipt.hpp"
 #include "knowledge/series_store.hpp"
 #include "policies/promql/ast.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -31,21 +30,7 @@ using Vector = std::vector<Sample>;
 // A range vector is no value: it exists only as the argument of a function.
 using Value = std::variant<double, Vector, std::string>;
 
-// Remembers which series each selector chooses while the store's index stays the same. Only a memory: results
-// are the same without it. It knows selectors by their address, so it must not outlive the expressions that
-// were evaluated with it, and belongs to one store.
-class SelectorCache {
-  public:
-    // In canonical order; valid until the next call.
-    std::span<const SeriesId> series_of(const Selector& selector, const SeriesStore& store);
-
-  private:
-    struct Chosen {
-        std::uint64_t index_version;
-        std::vector<SeriesId> series;
-    };
-    std::unordered_map<const Selector*, Chosen> chosen_; // look-up only, never iterated
-};
+class SelectorCache; // see selection.hpp
 
 struct EvalOptions {
     Duration lookback = std::chrono::minutes(5);      // of instant vector selectors
@@ -53,11 +38,12 @@ struct EvalOptions {
     std::size_t samples_max = 50'000'000;             // samples touched, over the whole evaluation
     std::size_t series_max = 1'000'000;               // series touched, over the whole evaluation
     std::size_t result_max = 100'000;                 // samples in the result of any one operation
-    SelectorCache* selectors = nullptr;               // not owned; none: every selector searches anew
+    SelectorCache* selectors = nullptr; // not owned; none: every selector searches and every window adds anew
 };
 
 // What the expression saw: the result of each instant vector selector and of each call of a function over a
-// range vector, in the order of evaluation. Subqueries show as the call around them, not step by step.
+// range vector, in the order of evaluation. Subqueries show as the call around them, not step by step; the
+// timestamp of a selector shows as the call.
 struct Traced {
     Span at;
     std::string text; // canonical, see to_text(Expr)
@@ -73,5 +59,11 @@ struct Trace {
 // known.
 Result<Value> evaluate(const Expr& expr, const SeriesStore& store, Instant now,
                        const EvalOptions& options = {}, Trace* trace = nullptr);
+
+// Evaluates without a store: what a trace would show is taken from `seen`, where a selector or a call that
+// has no value had an empty result. With all that a trace of the expression showed at the same time, the
+// result is the same, bit for bit.
+Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, Instant now,
+                            const EvalOptions& options = {});
 
 } // namespace homeostat::promql

@@ -5,6 +5,8 @@
 #include "policies/promql/functions.hpp"
 
 #include <array>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,11 +29,12 @@ template <class Argument> class Visitor {
     void (*call_)(const void*, Argument);
 };
 
-// The samples of one series that a range vector holds; at least one, no stale markers.
+// What a range vector holds of one series; at least one sample, no stale markers.
 struct RangeSeries {
     const Labels& labels;
     const Labels& labels_without_name;
-    std::span<const Point> points;
+    const WindowSummary& summary;
+    std::span<const Point> points; // of Keeps::samples
 };
 
 // One sample that an instant selector chooses.
@@ -55,10 +58,15 @@ struct Parameters {
     std::span<const double> all() const { return std::span(values).first(count); }
 };
 
+// What was seen once, by its canonical text: in the place of what would be read of the store.
+using Recorded = std::map<std::string, Vector, std::less<>>;
+
 class Evaluation {
   public:
-    Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace)
-        : store_(store), now_(now), options_(options), trace_(trace), start_of_query_(now) {}
+    Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace,
+               const Recorded* recorded = nullptr)
+        : store_(store), now_(now), options_(options), trace_(trace), recorded_(recorded),
+          start_of_query_(now) {}
 
     Instant now() const { return now_; }
     const SeriesStore& store() const { return store_; }
@@ -71,7 +79,8 @@ class Evaluation {
     // The window of a Type::matrix expression at this time.
     TimeRange time_range(const Expr& matrix) const;
     // Calls visit for each series of a Type::matrix expression, in canonical order.
-    Result<void> for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_series(const Expr& matrix, Visitor<const RangeSeries&> visit,
+                                 Keeps keeps = Keeps::ends);
     // Calls visit for each sample that an instant selector chooses, in canonical order.
     Result<void> for_each_sample(const Selector& selector, Visitor<const SelectedSample&> visit);
 
@@ -79,12 +88,12 @@ class Evaluation {
 
   private:
     Result<Vector> select(const Expr& expr, const Selector& selector);
-    Result<void> for_each_match(const Selector& selector, Visitor<SeriesId> visit);
-    Result<void> for_each_window(const Selector& selector, Visitor<const RangeSeries&> visit);
-    Result<void> for_each_step(const Subquery& subquery, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_window(const Selector& selector, Keeps keeps, Visitor<const RangeSeries&> visit);
+    Result<void> for_each_step(const Subquery& subquery, Keeps keeps, Visitor<const RangeSeries&> visit);
+    Vector recorded(const Expr& expr) const;
     Result<Value> unlimited_value(const Expr& expr);
     Result<Value> call(const Expr& expr, const Call& call);
-    Result<Vector> over_range(const Expr& expr, const Call& call, OfWindow function);
+    Result<Vector> over_range(const Expr& expr, const Call& call, const OfWindow& function);
     Result<Vector> per_sample(const Call& call);
     Result<Parameters> parameters(const Call& call);
     Instant time_of(const std::optional<AtModifier>& at, Duration offset) const;
@@ -94,7 +103,8 @@ class Evaluation {
     Instant now_;
     const EvalOptions& options_;
     Trace* trace_;
-    Instant start_of_query_; // what start() and end() mean, also in a subquery
+    const Recorded* recorded_; // null: read the store
+    Instant start_of_query_;   // what start() and end() mean, also in a subquery
     std::size_t samples_used_ = 0;
     std::size_t series_used_ = 0;
 };

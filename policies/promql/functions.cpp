@@ -104,15 +104,12 @@ Result<Value> timestamp(Evaluation& evaluation, const Call& call) {
     const Expr& argument = *call.arguments[0];
     Vector made;
     if (const auto* selector = std::get_if<Selector>(&argument.node)) {
-        Vector seen;
         const auto done = evaluation.for_each_sample(*selector, [&](const SelectedSample& found) {
             const SeriesStore& store = evaluation.store();
-            seen.push_back({store.labels(found.series), found.point.value});
             const double time_s = static_cast<double>(to_ms(found.point.time)) / 1000.0;
             made.push_back({store.labels_without_name(found.series), time_s});
         });
         if (!done) return std::unexpected(done.error());
-        evaluation.trace(argument, seen);
     } else {
         const Result<Vector> samples = evaluation.vector(argument);
         if (!samples) return std::unexpected(samples.error());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "policies/promql/evaluate.hpp"
+#include "policies/promql/window.hpp"
 
 #include <optional>
 #include <span>
@@ -14,10 +15,11 @@ namespace homeostat::promql {
 
 class Evaluation; // see evaluation.hpp
 
-// What a function over a range vector sees of one series: the samples in (start, end], oldest first, at least
-// one, none of them a stale marker.
+// What a function over a range vector sees of one series: the samples in (start, end], at least one, none of
+// them a stale marker.
 struct Window {
-    std::span<const Point> points;
+    const WindowSummary& summary;
+    std::span<const Point> points; // oldest first; only where the function keeps them
     Instant start;
     Instant end;
     Instant now;                        // the evaluation's time, which offset and @ do not shift
@@ -26,7 +28,15 @@ struct Window {
 
 using OfNumber = double (*)(double);
 using OfNumberAndParameters = std::optional<double> (*)(double, std::span<const double> parameters);
-using OfWindow = std::optional<double> (*)(const Window&); // none: the series has no sample in the result
+struct OfWindow {
+    using Value = std::optional<double> (*)(const Window&); // none: the series has no sample in the result
+
+    constexpr OfWindow(Value f, Keeps k = Keeps::samples) // NOLINT(google-explicit-constructor)
+        : value(f), keeps(k) {}
+
+    Value value;
+    Keeps keeps; // what it needs of the window
+};
 using OfCall = Result<Value> (*)(Evaluation&, const Call&);
 
 struct Function {
@@ -50,25 +60,25 @@ bool is_refused_function(std::string_view name);
 const Function& always_absent();
 
 // Range functions, in range_functions.cpp.
-std::optional<double> rate(const Window&);
-std::optional<double> increase(const Window&);
-std::optional<double> delta(const Window&);
-std::optional<double> irate(const Window&);
-std::optional<double> idelta(const Window&);
-std::optional<double> avg_over_time(const Window&);
-std::optional<double> sum_over_time(const Window&);
-std::optional<double> min_over_time(const Window&);
-std::optional<double> max_over_time(const Window&);
-std::optional<double> count_over_time(const Window&);
-std::optional<double> last_over_time(const Window&);
-std::optional<double> present_over_time(const Window&);
-std::optional<double> stddev_over_time(const Window&);
-std::optional<double> stdvar_over_time(const Window&);
-std::optional<double> quantile_over_time(const Window&);
-std::optional<double> changes(const Window&);
-std::optional<double> resets(const Window&);
-std::optional<double> deriv(const Window&);
-std::optional<double> predict_linear(const Window&);
+extern const OfWindow rate;
+extern const OfWindow increase;
+extern const OfWindow delta;
+extern const OfWindow irate;
+extern const OfWindow idelta;
+extern const OfWindow avg_over_time;
+extern const OfWindow sum_over_time;
+extern const OfWindow min_over_time;
+extern const OfWindow max_over_time;
+extern const OfWindow count_over_time;
+extern const OfWindow last_over_time;
+extern const OfWindow present_over_time;
+extern const OfWindow stddev_over_time;
+extern const OfWindow stdvar_over_time;
+extern const OfWindow quantile_over_time;
+extern const OfWindow changes;
+extern const OfWindow resets;
+extern const OfWindow deriv;
+extern const OfWindow predict_linear;
 
 // Functions over labels, in label_functions.cpp.
 Result<Value> label_replace(Evaluation&, const Call&);

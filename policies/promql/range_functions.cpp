@@ -1,5 +1,6 @@
-// The functions over a range vector. Sources of the methods: Prometheus 3's documentation and behaviour; the
-// compensated summation is Neumaier's (1974), the running variance Welford's (1962).
+// The functions over a range vector, each as a pure function of a window's summary. Sources of the methods:
+// Prometheus 3's documentation and behaviour; the compensated summation is Neumaier's (1974), the running
+// variance Welford's (1962). Sums over a window are exact, where Prometheus compensates.
 #include "policies/promql/evaluation.hpp"
 
 #include <algorithm>
@@ -14,23 +15,15 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 double seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
-// What the counter rose by, a fall counting as a reset to zero; for a gauge, the difference of its ends.
-double rise(std::span<const Point> points, bool is_counter) {
-    double total = points.back().value - points.front().value;
-    for (std::size_t i = 1; is_counter && i < points.size(); ++i)
-        if (points[i].value < points[i - 1].value) total += points[i - 1].value;
-    return total;
-}
-
 // The samples seldom reach the edges of the window. Where an edge is nearer than 1.1 average intervals, the
 // series is taken to go on to it; where it is farther, to begin or end half an interval from its outermost
 // sample. A counter is not extended to before it would have been zero. Returns the factor by which the change
 // grows.
 double extrapolation(const Window& window, double change, bool is_counter) {
-    const Point& first = window.points.front();
-    const Point& last = window.points.back();
+    const Point& first = window.summary.first();
+    const Point& last = window.summary.last();
     const double sampled = seconds(last.time - first.time);
-    const double average_interval = sampled / static_cast<double>(window.points.size() - 1);
+    const double average_interval = sampled / static_cast<double>(window.summary.count() - 1);
     const double threshold = average_interval * 1.1;
     double to_start = seconds(first.time - window.start);
     double to_end = seconds(window.end - last.time);
@@ -43,30 +36,34 @@ double extrapolation(const Window& window, double change, bool is_counter) {
     return (sampled + to_start + to_end) / sampled;
 }
 
-std::optional<double> extrapolated(const Window& window, bool is_counter, bool per_second) {
-    if (window.points.size() < 2) return std::nullopt;
-    const double change = rise(window.points, is_counter);
+// A counter rises by the difference of its ends and what its resets to zero swallowed.
+template <bool is_counter, bool per_second> std::optional<double> extrapolated(const Window& window) {
+    const WindowSummary& summary = window.summary;
+    if (summary.count() < 2) return std::nullopt;
+    double change = summary.last().value - summary.first().value;
+    if (is_counter) change += summary.swallowed();
     double factor = extrapolation(window, change, is_counter);
     if (per_second) factor /= seconds(window.end - window.start);
     return change * factor;
 }
 
 // Of the last two samples.
-std::optional<double> instant_change(const Window& window, bool is_counter) {
-    if (window.points.size() < 2) return std::nullopt;
-    const Point& last = window.points.back();
-    const Point& previous = window.points[window.points.size() - 2];
+template <bool is_counter> std::optional<double> instant_change(const Window& window) {
+    if (window.summary.count() < 2) return std::nullopt;
+    const Point& last = window.summary.last();
+    const Point& previous = window.summary.last_but_one();
     const bool was_reset = is_counter && last.value < previous.value;
     const double change = was_reset ? last.value : last.value - previous.value;
     return is_counter ? change / seconds(last.time - previous.time) : change;
 }
 
-template <class Better> double extreme(std::span<const Point> points, Better better) {
-    double found = points.front().value;
-    for (const Point& point : points)
-        if (better(point.value, found) || std::isnan(found)) found = point.value;
-    return found;
-}
+std::optional<double> sum(const Window& window) { return window.summary.sum().value(); }
+std::optional<double> mean(const Window& window) { return window.summary.sum().mean(window.summary.count()); }
+std::optional<double> extreme(const Window& window) { return window.summary.extreme(); }
+std::optional<double> last(const Window& window) { return window.summary.last().value; }
+std::optional<double> one(const Window&) { return 1; }
+std::optional<double> times(const Window& window) { return static_cast<double>(window.summary.times()); }
+std::optional<double> number(const Window& window) { return static_cast<double>(window.summary.count()); }
 
 double variance(std::span<const Point> points) {
     CompensatedSum mean;
@@ -154,67 +151,49 @@ double quantile(double q, std::vector<double>& values) {
     return values[below] * (1 - weight) + values[above] * weight;
 }
 
-std::optional<double> rate(const Window& window) { return extrapolated(window, true, true); }
-std::optional<double> increase(const Window& window) { return extrapolated(window, true, false); }
-std::optional<double> delta(const Window& window) { return extrapolated(window, false, false); }
-std::optional<double> irate(const Window& window) { return instant_change(window, true); }
-std::optional<double> idelta(const Window& window) { return instant_change(window, false); }
+namespace {
 
-std::optional<double> avg_over_time(const Window& window) {
-    Mean mean;
-    for (const Point& point : window.points) mean.add(point.value);
-    return mean.mean();
-}
+std::optional<double> window_variance(const Window& window) { return variance(window.points); }
+std::optional<double> window_deviation(const Window& window) { return std::sqrt(variance(window.points)); }
 
-std::optional<double> sum_over_time(const Window& window) {
-    CompensatedSum sum;
-    for (const Point& point : window.points) sum.add(point.value);
-    return sum.total();
-}
-
-std::optional<double> min_over_time(const Window& window) { return extreme(window.points, std::less<>()); }
-std::optional<double> max_over_time(const Window& window) { return extreme(window.points, std::greater<>()); }
-std::optional<double> count_over_time(const Window& window) {
-    return static_cast<double>(window.points.size());
-}
-std::optional<double> last_over_time(const Window& window) { return window.points.back().value; }
-std::optional<double> present_over_time(const Window&) { return 1; }
-std::optional<double> stddev_over_time(const Window& window) { return std::sqrt(variance(window.points)); }
-std::optional<double> stdvar_over_time(const Window& window) { return variance(window.points); }
-
-std::optional<double> quantile_over_time(const Window& window) {
+std::optional<double> window_quantile(const Window& window) {
     std::vector<double> values;
     values.reserve(window.points.size());
     for (const Point& point : window.points) values.push_back(point.value);
     return quantile(window.parameters[0], values);
 }
 
-std::optional<double> changes(const Window& window) {
-    double count = 0;
-    for (std::size_t i = 1; i < window.points.size(); ++i) {
-        const double before = window.points[i - 1].value;
-        const double after = window.points[i].value;
-        if (before != after && !(std::isnan(before) && std::isnan(after))) ++count;
-    }
-    return count;
-}
-
-std::optional<double> resets(const Window& window) {
-    double count = 0;
-    for (std::size_t i = 1; i < window.points.size(); ++i)
-        if (window.points[i].value < window.points[i - 1].value) ++count;
-    return count;
-}
-
-std::optional<double> deriv(const Window& window) {
+std::optional<double> slope(const Window& window) {
     if (window.points.size() < 2) return std::nullopt;
     return regression(window.points, window.points.front().time).slope;
 }
 
-std::optional<double> predict_linear(const Window& window) {
+std::optional<double> prediction(const Window& window) {
     if (window.points.size() < 2) return std::nullopt;
     const Line line = regression(window.points, window.now);
     return line.slope * window.parameters[0] + line.at_origin;
 }
+
+} // namespace
+
+constinit const OfWindow rate{extrapolated<true, true>, Keeps::rise};
+constinit const OfWindow increase{extrapolated<true, false>, Keeps::rise};
+constinit const OfWindow delta{extrapolated<false, false>, Keeps::ends};
+constinit const OfWindow irate{instant_change<true>, Keeps::ends};
+constinit const OfWindow idelta{instant_change<false>, Keeps::ends};
+constinit const OfWindow avg_over_time{mean, Keeps::sum};
+constinit const OfWindow sum_over_time{sum, Keeps::sum};
+constinit const OfWindow min_over_time{extreme, Keeps::minimum};
+constinit const OfWindow max_over_time{extreme, Keeps::maximum};
+constinit const OfWindow count_over_time{number, Keeps::ends};
+constinit const OfWindow last_over_time{last, Keeps::ends};
+constinit const OfWindow present_over_time{one, Keeps::ends};
+constinit const OfWindow changes{times, Keeps::changes};
+constinit const OfWindow resets{times, Keeps::falls};
+constinit const OfWindow quantile_over_time{window_quantile};
+constinit const OfWindow stddev_over_time{window_deviation};
+constinit const OfWindow stdvar_over_time{window_variance};
+constinit const OfWindow deriv{slope};
+constinit const OfWindow predict_linear{prediction};
 
 } // namespace homeostat::promql

@@ -300,7 +300,8 @@ TEST(Trace, ShowsWhatTimestampAndAbsentOverTimeLookedAt) {
     Trace trace;
     ASSERT_TRUE(evaluate(*parse("timestamp(a) or absent_over_time(a[1m])"), store, at_ms(1000), {}, &trace));
     ASSERT_EQ(trace.seen.size(), 2U);
-    EXPECT_EQ(trace.seen[0].text, "a");
+    EXPECT_EQ(trace.seen[0].text, "timestamp(a)");
+    EXPECT_EQ(trace.seen[0].result, (Vector{{Labels{{"x", "1"}}, 1}}));
     EXPECT_EQ(trace.seen[1].text, "absent_over_time(a[1m])");
 }
 

@@ -1,0 +1,211 @@
+// What is remembered from evaluation to evaluation changes no result: windows that moved, selectors that
+// searched before, and expressions that run in lanes, each against evaluation from scratch.
+#include "policies/promql/introspect.hpp"
+#include "policies/promql/lanes.hpp"
+#include "policies/promql/parser.hpp"
+#include "policies/promql/selection.hpp"
+#include "tests/policies/promql/history.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+
+namespace homeostat::promql {
+namespace {
+
+struct Subject {
+    std::string text;
+    Expr expr;
+    Expr present;
+    std::optional<Lanes> lanes;
+    std::size_t yes = 0; // lanes that were seen to stand so
+    std::size_t no = 0;
+};
+
+Subject subject_of(std::string text) {
+    auto expr = parse(text);
+    if (!expr) throw std::invalid_argument(text + ": " + expr.error().front().what);
+    Expr present = presence(*expr);
+    return {std::move(text), std::move(*expr), std::move(present), std::nullopt};
+}
+
+EvalOptions options_with(SelectorCache* cache) {
+    EvalOptions options;
+    options.lookback = RandomHistory::lookback;
+    options.subquery_step = Duration{1'000};
+    options.selectors = cache;
+    return options;
+}
+
+TEST(Memory, OfWindowsAndSelectorsChangesNoResult) {
+    for (std::uint32_t seed = 0; seed < 12; ++seed) {
+        std::mt19937 random(seed);
+        RandomHistory history(seed);
+        std::deque<Subject> subjects;
+        for (int i = 0; i < 40; ++i) subjects.push_back(subject_of(any_expression(random, i % 3)));
+        SelectorCache cache;
+        std::size_t samples = 0;
+        for (int tick = 0; tick < 150; ++tick) {
+            history.tick();
+            for (const Subject& subject : subjects) {
+                if (random() % 5 == 0) continue; // a condition need not be asked at every tick
+                for (const Expr* expr : {&subject.expr, &subject.present}) {
+                    const auto remembered =
+                        evaluate(*expr, history.store(), history.now(), options_with(&cache));
+                    const auto anew = evaluate(*expr, history.store(), history.now(), options_with(nullptr));
+                    ASSERT_TRUE(same_result(remembered, anew))
+                        << to_text(*expr) << " at tick " << tick << " of seed " << seed << "\n"
+                        << result_text(remembered) << "instead of\n"
+                        << result_text(anew);
+                    if (anew) samples += std::get<Vector>(*anew).size();
+                }
+            }
+        }
+        EXPECT_GT(samples, 10'000U) << "there is something to compare";
+    }
+}
+
+const Sample* find(const Vector& samples, const Labels& key) {
+    const auto found = std::ranges::find_if(
+        samples, [&](const Sample& sample) { return sample.labels.without_metric_name() == key; });
+    return found == samples.end() ? nullptr : &*found;
+}
+
+void expect_lanes_are_right(Subject& subject, const RandomHistory& history, SelectorCache& cache) {
+    ASSERT_TRUE(subject.lanes->evaluate(history.store(), history.now(), options_with(&cache)))
+        << subject.text;
+    const auto in_e = evaluate(subject.expr, history.store(), history.now(), options_with(nullptr));
+    const auto in_p = evaluate(subject.present, history.store(), history.now(), options_with(nullptr));
+    ASSERT_TRUE(in_e && in_p) << subject.text;
+    const auto& yes = std::get<Vector>(*in_e);
+    const auto& present = std::get<Vector>(*in_p);
+    const Lanes& lanes = *subject.lanes;
+    ASSERT_TRUE(std::ranges::is_sorted(lanes.keys()));
+    std::size_t yes_count = 0;
+    std::size_t present_count = 0;
+    for (std::size_t lane = 0; lane < lanes.keys().size(); ++lane) {
+        const Sample* sample = find(yes, lanes.keys()[lane]);
+        const Standing right = sample != nullptr                              ? Standing::yes
+                               : find(present, lanes.keys()[lane]) != nullptr ? Standing::no
+                                                                              : Standing::missing;
+        ASSERT_EQ(lanes.standings()[lane], right) << subject.text << to_text(lanes.keys()[lane]);
+        if (right == Standing::yes) {
+            ASSERT_TRUE(same_bits(lanes.values()[lane], sample->value)) << subject.text;
+        }
+        yes_count += right == Standing::yes ? 1 : 0;
+        present_count += right != Standing::missing ? 1 : 0;
+    }
+    ASSERT_EQ(yes_count, yes.size()) << subject.text << ": every sample has a lane";
+    ASSERT_EQ(present_count, present.size()) << subject.text;
+    ASSERT_EQ(lanes.any_yes(), !yes.empty());
+    subject.yes += yes_count;
+    subject.no += present_count - yes_count;
+}
+
+TEST(Lanes, StandAsEvaluationFromScratchSays) {
+    std::size_t yes = 0;
+    std::size_t no = 0;
+    for (std::uint32_t seed = 0; seed < 40; ++seed) {
+        std::mt19937 random(seed);
+        RandomHistory history(seed);
+        std::deque<Subject> subjects;
+        for (int i = 0; i < 60; ++i) {
+            subjects.push_back(subject_of(element_wise_expression(random, i % 4)));
+            subjects.back().lanes = Lanes::compile(subjects.back().expr);
+            ASSERT_TRUE(subjects.back().lanes) << subjects.back().text;
+        }
+        SelectorCache cache;
+        for (int tick = 0; tick < 60; ++tick) {
+            history.tick();
+            for (Subject& subject : subjects) {
+                if (random() % 5 == 0) continue;
+                expect_lanes_are_right(subject, history, cache);
+                if (HasFatalFailure()) return;
+            }
+        }
+        for (const Subject& subject : subjects) {
+            yes += subject.yes;
+            no += subject.no;
+        }
+    }
+    EXPECT_GT(yes, 100'000U);
+    EXPECT_GT(no, 50'000U);
+}
+
+TEST(Lanes, AreOfElementWiseExpressionsOnly) {
+    for (const char* text : {"sum(a)",
+                             "a + on (x) b",
+                             "a and ignoring (y) b",
+                             "a * on (x) group_left b",
+                             "absent(a)",
+                             "vector(1)",
+                             "max_over_time(a[4s:1s])",
+                             "{x=\"1\"}",
+                             "{__name__=~\"a\"}",
+                             "a @ 5",
+                             "rate(a[5s] @ 5)",
+                             "a > scalar(b)",
+                             "label_replace(a, \"y\", \"\", \"x\", \"1\")",
+                             "topk(1, a)",
+                             "sort(a)",
+                             "hour()",
+                             "a{__name__!=\"b\"}",
+                             "timestamp(a)",
+                             "clamp(a, 0, scalar(b))",
+                             "abs(sum by (x) (a))"})
+        EXPECT_FALSE(Lanes::compile(*parse(text))) << text;
+    for (const char* text : {"a", "a > 1", "a and b", "rate(a[5s]) / rate(b[5s]) > 2 * 3", "a > time() - 5",
+                             "clamp(a, 0, 5 * 2)", "-a", "hour(a)", "a or b unless c"})
+        EXPECT_TRUE(Lanes::compile(*parse(text))) << text;
+}
+
+std::string error_of(const Result<Value>& value) { return value ? "" : value.error().what; }
+
+TEST(Lanes, StepAsideWhereALimitIsReached) {
+    SeriesStore store;
+    store.set_retention([](const Labels&) { return Duration{60'000}; });
+    for (const char* x : {"1", "2", "3"})
+        for (int t = 1; t <= 3; ++t)
+            store.append(*store.define(Labels{{"__name__", "a"}, {"x", x}}), at_ms(t * 1000), t);
+    const Expr expr = *parse("sum_over_time(a[1m]) > 1 or a");
+    SelectorCache cache;
+    Lanes lanes = *Lanes::compile(expr);
+    const auto judge = [&](EvalOptions options) {
+        options.selectors = &cache;
+        const bool by_lanes = lanes.evaluate(store, at_ms(3000), options);
+        const auto remembered = evaluate(expr, store, at_ms(3000), options);
+        options.selectors = nullptr;
+        const auto anew = evaluate(expr, store, at_ms(3000), options);
+        EXPECT_EQ(error_of(remembered), error_of(anew)) << "limits count the same with a memory";
+        EXPECT_TRUE(anew || !by_lanes);
+        return by_lanes;
+    };
+    EXPECT_TRUE(judge({.samples_max = 12, .series_max = 6, .result_max = 3}));
+    EXPECT_FALSE(judge({.samples_max = 11}));
+    EXPECT_FALSE(judge({.series_max = 5}));
+    EXPECT_FALSE(judge({.result_max = 2}));
+}
+
+TEST(Lanes, GoOnAfterAnIdWasGivenToAnotherSeries) {
+    SeriesStore store({.series_max = 1, .samples_per_series_max = 100});
+    store.set_retention([](const Labels&) { return Duration{5'000}; });
+    const Expr expr = *parse("sum_over_time(a[5s])");
+    SelectorCache cache;
+    Lanes lanes = *Lanes::compile(expr);
+    const auto sum = [&](std::int64_t ms) {
+        EXPECT_TRUE(lanes.evaluate(store, at_ms(ms), options_with(&cache)));
+        return lanes.any_yes() ? lanes.values()[0] : -1;
+    };
+    const SeriesId first = *store.define(Labels{{"__name__", "a"}, {"x", "1"}});
+    store.append(first, at_ms(1000), 7);
+    EXPECT_EQ(sum(1000), 7);
+    store.forget_unseen(at_ms(100'000), Duration{1});
+    ASSERT_EQ(*store.define(Labels{{"__name__", "a"}, {"x", "2"}}), first);
+    store.append(first, at_ms(100'000), 3);
+    EXPECT_EQ(sum(100'000), 3);
+    EXPECT_EQ(lanes.keys()[0], (Labels{{"x", "2"}}));
+}
+
+} // namespace
+} // namespace homeostat::promql
