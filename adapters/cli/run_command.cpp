@@ -221,7 +221,7 @@ int run_loop(Shell& shell, World& world, const RunOptions& options, control::Ser
     spdlog::info("generation {}: {} interface(s), {} sensor(s), {} adaptation(s), every {}{}",
                  shell.generation()->number, shell.loaded().config.interfaces.size(),
                  shell.loaded().config.sensors.size(), shell.generation()->policies.adaptations.size(),
-                 to_text(shell.loaded().config.period),
+                 homeostat::to_text(shell.loaded().config.period),
                  options.shadow ? ", in shadow: nothing will be changed" : "");
     if (options.json) print_line(ready_json(*shell.generation(), clock()));
     runner.run();

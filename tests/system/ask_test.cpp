@@ -83,6 +83,34 @@ TEST_F(Asking, ASecondControllerDoesNotTakeTheSocketOfTheFirst) {
     EXPECT_EQ(answer({"eval", "1"}), "1\n");
 }
 
+TEST(AskingAPolicyTest, AnswersAsACaseStandsAtATime) {
+    const Folder folder;
+    folder.write("policy.toml",
+                 "version = 1\n[[symptom]]\nname = \"flood\"\nraise = \"pps > 100\"\nfor = \"3s\"\n"
+                 "[[adaptation]]\nname = \"guard\"\nwhen = \"flood\"\n"
+                 "set.interface.\"{{iface}}\".xdp.program = \"guard\"\n");
+    const std::string test = folder.write(
+        "test.toml", "version = 1\npolicies = [\"policy.toml\"]\n[[interface]]\nname = \"eth0\"\n"
+                     "xdp.program = \"counter\"\n[[test]]\nname = \"A flood is guarded against\"\n"
+                     "[[test.series]]\nseries = 'pps{iface=\"eth0\"}'\nvalues = \"10 200x8\"\n"
+                     "[[test.expect]]\nat = \"8s\"\nactive = [\"guard\"]\n");
+    const auto answer = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), homeostat());
+        words.insert(words.end(), {"--test", test});
+        const Finished finished = run_to_end(std::move(words));
+        EXPECT_EQ(finished.code, 0) << finished.errors;
+        return finished.out;
+    };
+    EXPECT_THAT(answer({"whynot", "guard", "--at", "2s"}), HasSubstr("raise must hold for 3s, 2s left\n"));
+    EXPECT_THAT(answer({"whynot", "guard"}), HasSubstr("guard{iface=\"eth0\"} is active since "));
+    EXPECT_EQ(answer({"eval", "pps", "--at", "0s"}), "pps{iface=\"eth0\"} = 10\n");
+    EXPECT_THAT(answer({"explain", "guard"}), HasSubstr("guard runs as program"));
+    const Finished unknown =
+        run_to_end({homeostat(), "eval", "1", "--test", test, "--case", "A flood is guarded againts"});
+    EXPECT_EQ(unknown.code, 1);
+    EXPECT_THAT(unknown.errors, HasSubstr("did you mean 'A flood is guarded against'?"));
+}
+
 TEST(AskingNobody, SaysThatNoControllerIsThere) {
     const Finished finished = run_to_end({homeostat(), "symptoms", "--socket", "/no/such/socket"});
     EXPECT_EQ(finished.code, 1);
