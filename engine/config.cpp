@@ -51,6 +51,7 @@ Limits read_limits(TomlTable& root) {
     read_limit(*table, "instances_per_symptom_max", limits.instances_per_symptom_max);
     read_limit(*table, "instances_per_adaptation_max", limits.instances_per_adaptation_max);
     read_limit(*table, "changes_per_minute_max", limits.changes_per_minute_max);
+    read_limit(*table, "decisions_kept_max", limits.decisions_kept_max);
     limits.lookback = table->duration("lookback").value_or(limits.lookback);
     if (limits.lookback == Duration{0})
         table->mistake(table->at("lookback"), "a lookback of 0s would hide every sample",
@@ -65,6 +66,10 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
     config.period = table->duration("period").value_or(config.period);
     if (config.period < Duration{1} || config.period > std::chrono::minutes{1})
         table->mistake(table->at("period"), "a period of " + to_text(config.period), "expected 1ms to 1m");
+    config.control = table->string("control");
+    if (config.control && *config.control != no_control && !config.control->starts_with('/'))
+        table->mistake(table->at("control"), "'" + *config.control + "' is no absolute path",
+                       "expected a path such as \"/run/homeostat/eth0.sock\", or \"none\"");
     for (SourceText& folder : table->texts("objects"))
         config.object_folders.push_back(std::move(folder.text));
     for (const SourceText& path : table->texts("policies"))

@@ -16,6 +16,9 @@
 
 namespace homeostat {
 
+// What controller.control says where there is to be no control socket.
+inline constexpr std::string_view no_control = "none";
+
 // A program that may be attached: `function` of an object file, found in the configured folders.
 struct ProgramSpec {
     std::string name;
@@ -122,6 +125,7 @@ struct ControllerConfig {
     std::string file; // its own path, for diagnostics
     Limits limits;
     Duration period{100};
+    std::optional<std::string> control;      // path of the control socket, or "none"; none: the default one
     std::vector<std::string> object_folders; // empty: the installed ones
     std::vector<ProgramSpec> programs;
     std::vector<InterfaceSpec> interfaces;

@@ -17,6 +17,7 @@ struct Limits {
     std::size_t instances_per_symptom_max = 1'000;
     std::size_t instances_per_adaptation_max = 1'000;
     std::size_t changes_per_minute_max = 60; // overlays applied, over all adaptations
+    std::size_t decisions_kept_max = 4'096;  // that questions can be asked about
 
     // For one expression in one tick. The cache stays the caller's.
     promql::EvalOptions evaluation(promql::SelectorCache& selectors) const {
