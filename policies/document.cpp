@@ -151,6 +151,7 @@ std::optional<SymptomRule> read_symptom(TomlTable& table) {
                        .raise = std::move(*raise),
                        .clear = std::move(clear),
                        .timing = timing,
+                       .places = table.places(),
                        .severity = severity,
                        .summary = std::move(*summary)};
 }
@@ -306,6 +307,7 @@ std::optional<AdaptationRule> read_adaptation(TomlTable& table) {
     rule.damp = read_damping(table);
     ok &= read_verify(table, rule.verify);
     rule.settings = read_overlay(table);
+    rule.places = table.places();
     table.finish();
     if (!ok) return std::nullopt;
     rule.name = std::move(*name);

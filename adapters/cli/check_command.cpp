@@ -1,5 +1,6 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
+#include "adapters/cli/load_test.hpp"
 #include "adapters/cli/options.hpp"
 
 #include <boost/json.hpp>
@@ -21,7 +22,8 @@ EXPECTED. Touches nothing and needs no privileges.
 
 A configuration is judged with the policies and the objects that it names, and with the policies given
 beside it. A policy given alone is judged as far as a file alone can be: whether a sensor provides its metrics,
-and whether maps and programs have what it sets, only a configuration tells.
+and whether maps and programs have what it sets, only a configuration tells. A test document is judged with the
+policies that it tests; 'homeostat test' runs it.
 )";
 
 constexpr std::string_view notes = R"(Examples:
@@ -34,6 +36,7 @@ Exit code: 0 nothing is wrong, 1 something is, 2 the command was not understood.
 struct Files {
     std::vector<std::string> configs;
     std::vector<std::string> policies;
+    std::vector<std::string> tests;
 };
 
 Files sort_files(const std::vector<std::string>& paths, Diagnostics& diagnostics) {
@@ -44,7 +47,10 @@ Files sort_files(const std::vector<std::string>& paths, Diagnostics& diagnostics
             diagnostics.push_back(
                 {.file = path, .at = {}, .what = text.error().what.substr(path.size() + 2), .expected = {}});
         else
-            (is_config(*text) ? files.configs : files.policies).push_back(path);
+            (policy_test::is_policy_test(*text) ? files.tests
+             : is_config(*text)                 ? files.configs
+                                                : files.policies)
+                .push_back(path);
     }
     return files;
 }
@@ -97,6 +103,7 @@ int check_command(const std::vector<std::string>& arguments) {
     const Files files = sort_files(paths, diagnostics);
     for (const std::string& config : files.configs) load_config(config, files.policies, 1, diagnostics);
     if (files.configs.empty()) check_alone(files.policies, diagnostics);
+    for (const std::string& test : files.tests) load_test(test, diagnostics);
     put_in_order(diagnostics);
     if (values.contains("json"))
         print_json(diagnostics);
