@@ -55,6 +55,13 @@ ExpectationEvidence ask_expectation(const VerifyRule& rule, const Labels& key, c
     return evidence;
 }
 
+Truth judge_again(const ExpectationEvidence& evidence, Instant now) {
+    const auto expect = promql::parse(evidence.expect);
+    if (!expect) return Truth::missing;
+    return judge_with(
+        *expect, [&](const promql::Expr& expr) { return promql::evaluate_from(expr, evidence.seen, now); });
+}
+
 bool in_effect(const Knowledge& knowledge, const std::set<std::string>& interfaces) {
     return std::ranges::all_of(interfaces, [&](const std::string& interface) {
         const auto desired = knowledge.desired.find(interface);

@@ -14,6 +14,9 @@ namespace homeostat {
 ExpectationEvidence ask_expectation(const VerifyRule& rule, const Labels& key, const Knowledge& knowledge,
                                     Instant now, promql::EvalOptions options);
 
+// The same from what it saw alone.
+Truth judge_again(const ExpectationEvidence& evidence, Instant now);
+
 // Whether these interfaces are as is desired, with nothing in flight.
 bool in_effect(const Knowledge& knowledge, const std::set<std::string>& interfaces);
 

@@ -94,6 +94,7 @@ Decisions Scenario::tick(Duration at, bool periodic,
     inputs.periodic = periodic;
     inputs.readings.batches.push_back(batch(now_, samples));
     const Decisions decisions = homeostat::tick(state, inputs);
+    expect_no_contradictions(decisions);
     for (const PlannedTransaction& planned : decisions.transactions)
         (is_holding_ ? held_ : next_.outcomes).push_back(datapath_.apply(planned.transaction));
     history.push_back(decisions);

@@ -54,6 +54,7 @@ Decisions PolicyRun::tick(Duration at, const std::vector<std::pair<std::string, 
     plan_overlays(policies, baseline, knowledge, now, plan, changed_, decisions);
     changed_ = false;
     last_ = at;
+    expect_no_contradictions(decisions);
     return decisions;
 }
 

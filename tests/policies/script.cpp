@@ -1,5 +1,6 @@
 #include "tests/policies/script.hpp"
 
+#include "policies/contradictions.hpp"
 #include "policies/promql/series_notation.hpp"
 
 #include <stdexcept>
@@ -16,6 +17,18 @@ std::vector<std::optional<double>> values_of(std::string_view script) {
     auto values = promql::parse_series_values(script);
     if (!values) throw std::invalid_argument(values.error().what);
     return std::move(*values);
+}
+
+void expect_no_contradictions(const Decisions& decisions) {
+    std::string told;
+    const auto take = [&](const std::string& of, const std::vector<std::string>& lines) {
+        for (const std::string& line : lines) told += of + ": " + line + "\n";
+    };
+    for (const SymptomChange& change : decisions.symptoms)
+        take("symptom " + change.symptom, contradictions(change.evidence));
+    for (const Receipt& receipt : decisions.receipts)
+        take("receipt " + std::to_string(receipt.id), contradictions(receipt));
+    if (!told.empty()) throw std::logic_error(told);
 }
 
 std::vector<std::string> play_script(const std::vector<ScriptedSeries>& script, Duration from, Duration step,

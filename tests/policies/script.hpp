@@ -25,6 +25,10 @@ struct ScriptedSeries {
 // One per step; none for "_". Throws on what is no value.
 std::vector<std::optional<double>> values_of(std::string_view script);
 
+// Everything that is decided must follow from what its receipts carry: each one that the suite makes is
+// judged again. Throws, with what contradicts itself.
+void expect_no_contradictions(const Decisions& decisions);
+
 // A tick for each value of the longest script, from `from` on; the samples are by series. Each line of the
 // result begins with its time.
 using ScriptTick =
