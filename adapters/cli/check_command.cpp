@@ -132,17 +132,12 @@ int check_command(const std::vector<std::string>& arguments) {
 
     Diagnostics diagnostics;
     const Files files = sort_files(paths, diagnostics);
-<<<<<<< HEAD
-    for (const std::string& config : files.configs) load_config(config, files.policies, 1, diagnostics);
-    if (files.configs.empty()) check_alone(files.policies, diagnostics);
-    for (const std::string& test : files.tests) load_test(test, diagnostics);
-=======
     std::vector<FlapBound> bounds;
     for (const std::string& config : files.configs)
         if (auto loaded = load_config(config, files.policies, 1, diagnostics))
             std::ranges::move(loaded->review.bounds, std::back_inserter(bounds));
     if (files.configs.empty()) bounds = check_alone(files.policies, diagnostics).bounds;
->>>>>>> main
+    for (const std::string& test : files.tests) load_test(test, diagnostics);
     put_in_order(diagnostics);
     if (values.contains("json"))
         print_json(diagnostics, bounds);
