@@ -100,12 +100,9 @@ Result<Value> label_replace(Evaluation& evaluation, const Call& call) {
     const std::string& to = text(1);
     const std::string& replacement = text(2);
     const std::string& from = text(3);
-    RE2::Options options;
-    options.set_log_errors(false);
-    options.set_dot_nl(true);
-    const RE2 expression(text(4), options);
-    if (!expression.ok())
-        return failure("invalid regular expression in label_replace(): " + expression.error());
+    const Result<const RE2*> compiled = evaluation.regex(text(4));
+    if (!compiled) return failure("invalid regular expression in label_replace(): " + compiled.error().what);
+    const RE2& expression = **compiled;
     if (auto valid = check_label_name(to, "label_replace()"); !valid) return std::unexpected(valid.error());
     Result<Vector> samples = evaluation.vector(*call.arguments[0]);
     if (!samples) return std::unexpected(std::move(samples.error()));
