@@ -44,6 +44,17 @@ Result<void> check_label_name(std::string_view name, std::string_view function) 
     return failure("invalid destination label name '" + std::string(name) + "' in " + std::string(function));
 }
 
+// Chains of label_replace and label_join could double a value at each link.
+constexpr std::size_t label_value_max = 4'096; // bytes
+
+Result<void> check_label_value(Evaluation& evaluation, const Sample& sample, std::string_view value,
+                               std::string_view function) {
+    if (value.size() > label_value_max)
+        return failure(std::string(function) + " makes a label value longer than " +
+                       std::to_string(label_value_max) + " bytes");
+    return evaluation.spend(sample.labels.all().size() + value.size() / 64);
+}
+
 struct Captures {
     const RE2& expression;
     std::vector<re2::StringPiece> groups; // the whole match first
@@ -112,7 +123,10 @@ Result<Value> label_replace(Evaluation& evaluation, const Call& call) {
         const std::string value(sample.labels.get(from));
         if (!expression.Match(value, 0, value.size(), RE2::ANCHOR_BOTH, captures.groups.data(), group_count))
             continue;
-        sample.labels = sample.labels.with(to, expand(replacement, captures));
+        const std::string made = expand(replacement, captures);
+        if (auto fits = check_label_value(evaluation, sample, made, "label_replace()"); !fits)
+            return std::unexpected(fits.error());
+        sample.labels = sample.labels.with(to, made);
     }
     return distinct(std::move(*samples));
 }
@@ -129,7 +143,11 @@ Result<Value> label_join(Evaluation& evaluation, const Call& call) {
         for (std::size_t i = 3; i < call.arguments.size(); ++i) {
             if (i > 3) joined += text(2);
             joined += sample.labels.get(text(i));
+            if (joined.size() > label_value_max) break;
         }
+        if (auto fits = check_label_value(evaluation, sample, joined, "label_join()"); !fits)
+            return std::unexpected(fits.error());
+        if (auto fits = evaluation.spend(call.arguments.size()); !fits) return std::unexpected(fits.error());
         sample.labels = sample.labels.with(text(1), joined);
     }
     return distinct(std::move(*samples));
