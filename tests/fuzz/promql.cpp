@@ -45,7 +45,7 @@ std::string promql(std::string_view bytes) {
     if (!expr) return wrong_errors(bytes, expr.error());
     if (expr->at.end() > bytes.size()) return "an expression outside the text";
     if (std::string wrong = wrong_print(*expr); !wrong.empty()) return wrong;
-    if (std::string wrong = wrong_print(promql::presence(*expr)); !wrong.empty()) return "P(e): " + wrong;
+    if (promql::to_text(promql::presence(*expr)).empty()) return "P(e) has no text";
     return wrong_selectors(*expr, bytes);
 }
 
