@@ -46,6 +46,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
     return row.back();
 }
 
+constexpr std::size_t nearest_word_max = 100; // bytes; a longer word is no slip of the finger
+
 } // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {

@@ -2,7 +2,6 @@
 // what to do. Mistakes in files are Diagnostics, collected so that all of a file are told at once.
 #pragma once
 
-#include <cstddef>
 #include <expected>
 #include <string>
 #include <utility>
@@ -52,8 +51,6 @@ bool has_errors(const Diagnostics& diagnostics);
 
 // By file and place, each once.
 void put_in_order(Diagnostics& diagnostics);
-
-inline constexpr std::size_t nearest_word_max = 100; // a longer word has no nearest one
 
 // The candidate nearest to `word` by edit distance, or "" where none is near enough to be meant.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);

@@ -102,8 +102,8 @@ std::string text_of(const StringLiteral& string) { return quoted(string.value); 
 
 // Would be read as something else where a metric may stand.
 bool is_keyword(std::string_view name) {
-    constexpr std::array<std::string_view, 8> keywords{"inf", "nan",        "bool",        "on",
-                                                       "by",  "group_left", "group_right", "ignoring"};
+    constexpr std::array<std::string_view, 7> keywords{"inf",        "nan",         "bool",    "on",
+                                                       "group_left", "group_right", "ignoring"};
     const auto same = [name](std::string_view keyword) {
         return std::ranges::equal(name, keyword, [](char c, char k) { return (c | 0x20) == k || c == k; });
     };

@@ -26,7 +26,7 @@ TEST(Nearest, OfTwoEquallyNearTakesTheFirst) {
 }
 
 TEST(Nearest, DoesNotLookForLongWords) {
-    const std::string word(nearest_word_max, 'a');
+    const std::string word(100, 'a');
     EXPECT_EQ(nearest(word, {word + "b"}), word + "b");
     EXPECT_EQ(nearest(word + "a", {word + "ab"}), "");
     EXPECT_EQ(nearest("raise", {std::string(1'000'000, 'r'), "raize"}), "raize");
