@@ -47,6 +47,7 @@ Limits read_limits(TomlTable& root) {
     read_limit(*table, "series_max", limits.store.series_max);
     read_limit(*table, "samples_per_series_max", limits.store.samples_per_series_max);
     read_limit(*table, "samples_per_evaluation_max", limits.samples_per_evaluation_max);
+    read_limit(*table, "work_per_evaluation_max", limits.work_per_evaluation_max);
     read_limit(*table, "inputs_queued_max", limits.inputs_queued_max);
     read_limit(*table, "instances_per_symptom_max", limits.instances_per_symptom_max);
     read_limit(*table, "instances_per_adaptation_max", limits.instances_per_adaptation_max);

@@ -190,6 +190,9 @@ Result<Vector> evaluate_aggregation(Evaluation& evaluation, const Aggregation& a
     }
     const Result<Vector> samples = evaluation.vector(*aggregation.operand);
     if (!samples) return samples;
+    const std::size_t labels_looked_at = samples->size() * (1 + aggregation.labels.size());
+    if (auto affordable = evaluation.spend(labels_looked_at); !affordable)
+        return std::unexpected(affordable.error());
     const Groups groups = groups_of(*samples, aggregation);
     if (aggregation.op == topk || aggregation.op == bottomk) {
         const Result<double> count = whole_count(parameter);

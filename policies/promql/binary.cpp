@@ -213,6 +213,9 @@ Result<Value> evaluate_binary(Evaluation& evaluation, const Binary& binary) {
     if (!left) return std::unexpected(std::move(left.error()));
     Result<Vector> right = evaluation.vector(*binary.right);
     if (!right) return std::unexpected(std::move(right.error()));
+    const std::size_t labels = binary.matching.labels.size() + binary.matching.include.size();
+    if (auto affordable = evaluation.spend((left->size() + right->size()) * labels); !affordable)
+        return std::unexpected(affordable.error());
     if (is_set_operator(binary.op)) return set_operation(binary, std::move(*left), std::move(*right));
     return vector_operation(binary, *left, *right);
 }

@@ -20,6 +20,17 @@ Result<void> check_label_name(std::string_view name, std::string_view part, std:
                    std::string(name));
 }
 
+// Chains of label_replace and label_join could double a value at each link.
+constexpr std::size_t label_value_max = 4'096; // bytes
+
+Result<void> check_label_value(Evaluation& evaluation, const Sample& sample, std::string_view value,
+                               std::string_view function) {
+    if (value.size() > label_value_max)
+        return failure(std::string(function) + " makes a label value longer than " +
+                       std::to_string(label_value_max) + " bytes");
+    return evaluation.spend(sample.labels.all().size() + value.size() / 64);
+}
+
 struct Captures {
     const RE2& expression;
     std::vector<re2::StringPiece> groups; // the whole match first
@@ -76,11 +87,9 @@ Result<Value> label_replace(Evaluation& evaluation, const Call& call) {
     const std::string& to = text(1);
     const std::string& replacement = text(2);
     const std::string& from = text(3);
-    RE2::Options options;
-    options.set_log_errors(false);
-    options.set_dot_nl(true);
-    const RE2 expression(text(4), options);
-    if (!expression.ok()) return failure("invalid regular expression in label_replace(): " + text(4));
+    const Result<const RE2*> compiled = evaluation.regex(text(4));
+    if (!compiled) return failure("invalid regular expression in label_replace(): " + text(4));
+    const RE2& expression = **compiled;
     if (auto valid = check_label_name(to, "destination", "label_replace()"); !valid)
         return std::unexpected(valid.error());
     Result<Vector> samples = evaluation.vector(*call.arguments[0]);
@@ -91,7 +100,10 @@ Result<Value> label_replace(Evaluation& evaluation, const Call& call) {
         const std::string value(sample.labels.get(from));
         if (!expression.Match(value, 0, value.size(), RE2::ANCHOR_BOTH, captures.groups.data(), group_count))
             continue;
-        sample.labels = sample.labels.with(to, expand(replacement, captures));
+        const std::string made = expand(replacement, captures);
+        if (auto fits = check_label_value(evaluation, sample, made, "label_replace()"); !fits)
+            return std::unexpected(fits.error());
+        sample.labels = sample.labels.with(to, made);
     }
     return distinct(std::move(*samples));
 }
@@ -112,7 +124,11 @@ Result<Value> label_join(Evaluation& evaluation, const Call& call) {
         for (std::size_t i = 3; i < call.arguments.size(); ++i) {
             if (i > 3) joined += text(2);
             joined += sample.labels.get(text(i));
+            if (joined.size() > label_value_max) break;
         }
+        if (auto fits = check_label_value(evaluation, sample, joined, "label_join()"); !fits)
+            return std::unexpected(fits.error());
+        if (auto fits = evaluation.spend(call.arguments.size()); !fits) return std::unexpected(fits.error());
         sample.labels = sample.labels.with(text(1), joined);
     }
     return distinct(std::move(*samples));

@@ -51,7 +51,14 @@ void Parser::expect(std::string_view symbol, std::string_view where) {
     if (!accept(symbol)) unexpected("'" + std::string(symbol) + "' " + std::string(where));
 }
 
+void Parser::too_many(const std::string& things) const {
+    fail(current_.at, "more than " + std::to_string(limits_.labels_max) + " " + things);
+}
+
 void Parser::complain(Span at, std::string what, std::string expected) {
+    if (errors_.size() == limits_.errors_max)
+        fail(current_.at,
+             "more than " + std::to_string(limits_.errors_max) + " mistakes; the rest is not read");
     errors_.push_back({at.offset, at.length, std::move(what), std::move(expected)});
 }
 
@@ -263,6 +270,7 @@ std::vector<std::string> Parser::label_list() {
     std::vector<std::string> labels;
     expect("(", "before the labels");
     while (!is(")")) {
+        if (labels.size() == limits_.labels_max) too_many("labels in one list");
         labels.push_back(label_name(current_));
         take();
         if (!accept(",")) break;
@@ -296,6 +304,7 @@ Expr Parser::selector(std::size_t begin, std::string metric_name) {
 void Parser::matchers(Selector& into) {
     take();
     while (!is("}")) {
+        if (into.matchers.size() == limits_.labels_max) too_many("matchers in one selector");
         one_matcher(into);
         if (!accept(",")) break;
     }

@@ -89,6 +89,7 @@ class Parser {
     Token take();
     void complain(Span at, std::string what, std::string expected = "");
     [[noreturn]] void fail(Span at, std::string what, std::string expected = "") const;
+    [[noreturn]] void too_many(const std::string& things) const;
     [[noreturn]] void unexpected(std::string expected) const;
     void enter();
 
@@ -97,6 +98,7 @@ class Parser {
     Token current_;
     std::size_t previous_end_ = 0;
     std::size_t depth_ = 0;
+    std::size_t regex_size_ = 0; // of all so far
     std::vector<ParseError> errors_;
 };
 

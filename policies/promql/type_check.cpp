@@ -1,6 +1,5 @@
 #include "policies/promql/parser_impl.hpp"
-
-#include <re2/re2.h>
+#include "policies/promql/regex.hpp"
 
 #include <algorithm>
 #include <array>
@@ -158,11 +157,12 @@ void Parser::check_aggregation(const AggregateInfo& aggregate, const Aggregation
 
 void Parser::compile(Matcher& matcher, Span value_at) {
     if (matcher.op != MatchOp::regex && matcher.op != MatchOp::not_regex) return;
-    RE2::Options options;
-    options.set_log_errors(false);
-    options.set_dot_nl(true); // as Prometheus: a dot is any character
-    options.set_max_mem(1 << 20);
-    auto compiled = std::make_shared<RE2>(matcher.value, options);
+    auto compiled = compile_regex(matcher.value);
+    if (compiled->ok()) regex_size_ += regex_size(*compiled);
+    // Compiling costs time, so what is too large ends the reading.
+    if (compiled->error_code() == RE2::ErrorPatternTooLarge || regex_size_ > limits_.regex_size_max)
+        fail(value_at, "the regular expressions of the expression are too large",
+             "shorter ones, with lower repetition counts");
     if (compiled->ok())
         matcher.expression = std::move(compiled);
     else

@@ -340,6 +340,43 @@ TEST(Parser, LengthAndDepthHaveLimits) {
     EXPECT_EQ(errors_of(calls)[0].what, deep);
 }
 
+std::string repeated(std::string_view text, int times, std::string_view between = "") {
+    std::string made;
+    for (int i = 0; i < times; ++i) (made += i == 0 ? "" : between) += text;
+    return made;
+}
+
+TEST(Parser, ListsHaveALimit) {
+    parsed("sum by (" + repeated("x", 64, ",") + ") (a)");
+    EXPECT_EQ(errors_of("sum by (" + repeated("x", 65, ",") + ") (a)")[0].what,
+              "more than 64 labels in one list");
+    EXPECT_EQ(errors_of("a{" + repeated("x=\"1\"", 65, ",") + "}")[0].what,
+              "more than 64 matchers in one selector");
+}
+
+TEST(Parser, MistakesHaveALimit) {
+    const Errors errors = errors_of("label_join(a, " + repeated("none()", 1'000, ",") + ")");
+    EXPECT_EQ(errors.size(), 101U);
+    EXPECT_EQ(errors.back().what, "more than 100 mistakes; the rest is not read");
+}
+
+TEST(Parser, TheRegularExpressionsOfAnExpressionAreLimitedTogether) {
+    const std::string large = "too large";
+    EXPECT_NE(errors_of("a{x=~`(\\pL{30}){30}`}")[0].what.find(large), std::string::npos);
+    const std::string some = "x=~\"(y{30}){30}\"";
+    parsed("a{" + some + "}");
+    EXPECT_NE(errors_of("a{" + repeated(some, 30, ",") + "}")[0].what.find(large), std::string::npos);
+}
+
+TEST(Parser, MetricsOfKeywordsArePrintedSoThatTheyStayMetrics) {
+    for (const char* name : {"inf", "NaN", "bool", "on", "ignoring", "group_left", "group_right"}) {
+        const std::string text = "{\"" + std::string(name) + "\"}";
+        EXPECT_EQ(to_text(parsed(text)), text);
+        EXPECT_EQ(to_text(parsed("a > " + text)), "a > " + text);
+    }
+    EXPECT_EQ(to_text(parsed("a ^ -NaN")), "a ^ NaN");
+}
+
 TEST(Parser, CanonicalTextParsesToTheSameTree) {
     for (const char* text : {"-2 ^ 2",
                              "(-2) ^ 2",
