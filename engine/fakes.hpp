@@ -4,10 +4,13 @@
 
 #include "engine/ports.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,7 +18,8 @@
 
 namespace homeostat {
 
-// A datapath that does what it is told. Its interfaces are those that it is given, present and up.
+// A datapath that does what it is told, as far as its interfaces can: they are those that it is given, present
+// and up, and take every mode.
 class FakeDatapath final : public Datapath {
   public:
     explicit FakeDatapath(const std::vector<std::string>& interfaces) {
@@ -24,39 +28,101 @@ class FakeDatapath final : public Datapath {
     }
 
     ActualState read_back() override { return state_; }
+    const ActualState& state() const { return state_; }
 
     Outcome apply(const Transaction& transaction) override {
         ActualInterface& actual = state_[transaction.interface];
-        for (const Step& step : transaction.steps) std::visit([&](const auto& s) { take(actual, s); }, step);
+        ActualInterface next = actual;
+        Attempt attempt{.modes = modes_of(transaction.interface), .error = {}, .notes = {}};
+        if (!actual.present) attempt.error = "there is no such device";
+        for (const Step& step : transaction.steps)
+            if (attempt.error.empty()) std::visit([&](const auto& s) { take(next, s, attempt); }, step);
+        const bool ok = attempt.error.empty();
+        if (ok) actual = std::move(next);
         return {.id = transaction.id,
                 .interface = transaction.interface,
-                .ok = true,
-                .error = {},
-                .notes = {},
+                .ok = ok,
+                .error = std::move(attempt.error),
+                .notes = std::move(attempt.notes),
                 .actual = actual,
                 .took_ns = 0,
                 .done_monotonic_ns = 0};
     }
 
+    // ---- what the world does behind the controller's back
+
+    // An interface that goes takes what hung on it along; one that comes is another device.
+    void set_link(const std::string& interface, bool present, bool up) {
+        ActualInterface& actual = state_[interface];
+        if (present && !actual.present) actual.index = ++index_;
+        if (!present) {
+            actual.xdp.reset();
+            actual.index = 0;
+        }
+        actual.present = present;
+        actual.up = up;
+    }
+
+    // The modes that an interface takes; none: every one.
+    void set_modes(const std::string& interface, std::vector<XdpMode> modes) {
+        modes_[interface] = std::move(modes);
+    }
+
+    void attach(const std::string& interface, const std::optional<std::string>& program) {
+        ActualInterface& actual = state_[interface];
+        if (program)
+            actual.xdp = {*program, actual.xdp ? actual.xdp->mode : XdpMode::drv, ++id_};
+        else
+            actual.xdp.reset();
+    }
+
   private:
-    static void take(ActualInterface& actual, const SetMapEntry& step) {
+    struct Attempt {
+        std::vector<XdpMode> modes;
+        std::string error;
+        std::vector<std::string> notes;
+    };
+
+    std::vector<XdpMode> modes_of(const std::string& interface) const {
+        const auto found = modes_.find(interface);
+        return found == modes_.end() ? std::vector<XdpMode>() : found->second;
+    }
+
+    void attach_by(ActualInterface& actual, const std::string& program, const std::vector<XdpMode>& ladder,
+                   Attempt& attempt) {
+        for (const XdpMode mode : ladder) {
+            if (attempt.modes.empty() || std::ranges::find(attempt.modes, mode) != attempt.modes.end()) {
+                actual.xdp = {program, mode, ++id_};
+                return;
+            }
+            attempt.notes.push_back(std::string(to_text(mode)) + ": not supported");
+        }
+        for (const std::string& note : attempt.notes)
+            attempt.error += (attempt.error.empty() ? "" : "; ") + note;
+    }
+
+    static void take(ActualInterface& actual, const SetMapEntry& step, Attempt&) {
         actual.entries[step.entry] = step.value;
     }
-    static void take(ActualInterface& actual, const ClearMapEntry& step) { actual.entries.erase(step.entry); }
-    void take(ActualInterface& actual, const AttachXdp& step) {
-        actual.xdp = {step.program, step.ladder.front(), ++id_};
+    static void take(ActualInterface& actual, const ClearMapEntry& step, Attempt&) {
+        actual.entries.erase(step.entry);
     }
-    void take(ActualInterface& actual, const ReplaceXdp& step) {
+    void take(ActualInterface& actual, const AttachXdp& step, Attempt& attempt) {
+        attach_by(actual, step.program, step.ladder, attempt);
+    }
+    void take(ActualInterface& actual, const ReplaceXdp& step, Attempt&) {
         actual.xdp->program = step.program;
         actual.xdp->program_id = ++id_;
     }
-    void take(ActualInterface& actual, const SwitchXdpMode& step) {
-        actual.xdp = {step.program, step.ladder.front(), ++id_};
+    void take(ActualInterface& actual, const SwitchXdpMode& step, Attempt& attempt) {
+        attach_by(actual, step.program, step.ladder, attempt);
     }
-    static void take(ActualInterface& actual, const DetachXdp&) { actual.xdp.reset(); }
+    static void take(ActualInterface& actual, const DetachXdp&, Attempt&) { actual.xdp.reset(); }
 
     ActualState state_;
+    std::map<std::string, std::vector<XdpMode>> modes_;
     std::uint32_t id_ = 0;
+    std::uint32_t index_ = 0;
 };
 
 // Fails the transactions whose turn (from 1) is named, as a kernel would: nothing is changed, and the outcome

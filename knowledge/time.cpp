@@ -87,4 +87,42 @@ std::string to_text(Instant t) {
     return std::string(buffer.data(), static_cast<std::size_t>(length));
 }
 
+namespace {
+
+// Digits of exactly this width; the text goes on after them.
+bool take_digits(std::string_view& text, std::size_t width, int& value) {
+    if (text.size() < width) return false;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + width, value);
+    if (error != std::errc{} || end != text.data() + width || text.front() == '-') return false;
+    text.remove_prefix(width);
+    return true;
+}
+
+bool take(std::string_view& text, char expected) {
+    if (text.empty() || text.front() != expected) return false;
+    text.remove_prefix(1);
+    return true;
+}
+
+} // namespace
+
+Result<Instant> parse_instant(std::string_view text) {
+    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, ms = 0;
+    std::string_view rest = text;
+    const bool is_time = take_digits(rest, 4, year) && take(rest, '-') && take_digits(rest, 2, month) &&
+                         take(rest, '-') && take_digits(rest, 2, day) && take(rest, 'T') &&
+                         take_digits(rest, 2, hour) && take(rest, ':') && take_digits(rest, 2, minute) &&
+                         take(rest, ':') && take_digits(rest, 2, second) &&
+                         (!take(rest, '.') || take_digits(rest, 3, ms)) && rest == "Z";
+    const std::chrono::year_month_day date{std::chrono::year{year},
+                                           std::chrono::month{static_cast<unsigned>(month)},
+                                           std::chrono::day{static_cast<unsigned>(day)}};
+    if (!is_time || !date.ok() || hour > 23 || minute > 59 || second > 59)
+        return failure("'" + std::string(text) + "' is no time such as 2026-05-20T12:00:00Z");
+    const auto since_epoch = std::chrono::sys_days{date}.time_since_epoch() + std::chrono::hours{hour} +
+                             std::chrono::minutes{minute} + std::chrono::seconds{second} +
+                             std::chrono::milliseconds{ms};
+    return Instant{since_epoch};
+}
+
 } // namespace homeostat

@@ -36,4 +36,7 @@ std::string to_text(Duration d);
 // "2026-05-20T12:00:00.123Z" (UTC).
 std::string to_text(Instant t);
 
+// The same notation; the fraction may be left out. Errors name the text.
+Result<Instant> parse_instant(std::string_view text);
+
 } // namespace homeostat

@@ -213,6 +213,15 @@ std::optional<std::int64_t> TomlTable::integer(std::string_view key, std::int64_
     return value->get();
 }
 
+std::optional<double> TomlTable::number(std::string_view key) {
+    const toml::node* node = find(key);
+    if (node == nullptr) return std::nullopt;
+    if (const auto* integer = node->as_integer()) return static_cast<double>(integer->get());
+    if (const auto* value = node->as_floating_point()) return value->get();
+    wrong_type(*node, key, "a number");
+    return std::nullopt;
+}
+
 std::optional<bool> TomlTable::boolean(std::string_view key) {
     const toml::node* node = find(key);
     if (node == nullptr) return std::nullopt;

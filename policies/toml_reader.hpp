@@ -49,6 +49,7 @@ class TomlTable {
     std::optional<SourceText> require_text(std::string_view key, std::string_view expected);
     std::optional<std::string> string(std::string_view key);
     std::optional<std::int64_t> integer(std::string_view key, std::int64_t min, std::int64_t max);
+    std::optional<double> number(std::string_view key); // an integer or a float
     std::optional<bool> boolean(std::string_view key);
     std::optional<Duration> duration(std::string_view key);
     // One of the words; returns its place in the list.
