@@ -18,8 +18,8 @@
 
 namespace homeostat {
 
-// A datapath that does what it is told, as far as its interfaces can: they are those that it is given, present
-// and up, and take every mode.
+// A datapath that does what it is told, as far as its interfaces can: they are those that it is given,
+// present and up, and take every mode.
 class FakeDatapath final : public Datapath {
   public:
     explicit FakeDatapath(const std::vector<std::string>& interfaces) {

@@ -32,6 +32,8 @@ std::optional<SourceText> read_name(TomlTable& table, std::string_view what, boo
     return std::nullopt;
 }
 
+} // namespace
+
 std::optional<Condition> parse_condition(TomlTable& table, SourceText source) {
     auto expr = promql::parse(source.text);
     if (!expr) {
@@ -58,6 +60,8 @@ std::optional<Condition> parse_condition(TomlTable& table, SourceText source) {
     if (!usable) return std::nullopt;
     return Condition{std::move(source), std::move(*expr)};
 }
+
+namespace {
 
 std::optional<Condition> read_condition(TomlTable& table, std::string_view key, std::string_view expected) {
     auto source = table.require_text(key, expected);

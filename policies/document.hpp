@@ -107,6 +107,11 @@ struct PolicyDocument {
     std::vector<std::string> left_out;
 };
 
+class TomlTable;
+
+// A condition as rules have them: an instant vector that does not look ahead. Mistakes are the table's.
+std::optional<Condition> parse_condition(TomlTable& table, SourceText source);
+
 // All mistakes of the text are told; rules that have one are left out of the document.
 PolicyDocument read_policy(std::string_view text, const std::string& file, Diagnostics& diagnostics);
 

@@ -71,8 +71,8 @@ void read_urgent(TomlTable& event, const Event& base, std::vector<Event>& events
         auto labels = read_series_labels(event, source, true);
         if (!labels || !value) continue;
         Event made = base;
-        made.what = UrgentSample{
-            .source = source, .labels = std::move(*labels), .value = *value, .sensor = sensor};
+        made.what =
+            UrgentSample{.source = source, .labels = std::move(*labels), .value = *value, .sensor = sensor};
         events.push_back(std::move(made));
     }
 }
@@ -123,9 +123,8 @@ void read_event(TomlTable& table, std::vector<Event>& events) {
         for (const std::string& interface : attached->keys())
             if (auto program = attached->string(interface))
                 add(Drift{.interface = interface, .program = std::move(program)});
-    const bool is_any = table.has("attached") || std::ranges::any_of(event_keys, [&](std::string_view key) {
-                            return table.has(key);
-                        });
+    const bool is_any = table.has("attached") ||
+                        std::ranges::any_of(event_keys, [&](std::string_view key) { return table.has(key); });
     table.finish();
     if (!is_any)
         table.mistake(table.at(), "nothing happens in this event",
@@ -160,12 +159,11 @@ Duration end_of(const TestCase& test_case) {
     Duration end{0};
     for (const PlayedSeries& series : test_case.series)
         if (!series.values.empty())
-            end = std::max(end, series.from + series.every * static_cast<Duration::rep>(
-                                                                 series.values.size() - 1));
+            end = std::max(end,
+                           series.from + series.every * static_cast<Duration::rep>(series.values.size() - 1));
     for (const Event& event : test_case.events) end = std::max(end, event.time);
     for (const Expectation& expectation : test_case.expectations)
-        if (expectation.until != Duration::max())
-            end = std::max({end, expectation.from, expectation.until});
+        if (expectation.until != Duration::max()) end = std::max({end, expectation.from, expectation.until});
     return end;
 }
 
@@ -200,8 +198,7 @@ std::optional<TestCase> read_case(TomlTable& table, Duration period,
     if (made.end > case_longest)
         table.mistake(table.at("lasts"), "the test lasts " + to_text(made.end), "expected at most a year");
     if (!table.has("expect") && made.invariants.empty())
-        table.mistake(table.at(), "the test expects nothing",
-                      "expected [[test.expect]], or an invariant");
+        table.mistake(table.at(), "the test expects nothing", "expected [[test.expect]], or an invariant");
     if (!name) return std::nullopt;
     made.name = std::move(*name);
     return made;
@@ -324,17 +321,16 @@ class Judge {
         std::vector<std::string> names;
         for (const auto& [name, baseline] : test_.baseline) names.push_back(name);
         const std::string meant = nearest(interface, names);
-        diagnostics_.push_back({.file = test_.file,
-                                .at = at,
-                                .what = "interface '" + interface + "' is not managed here",
-                                .expected = meant.empty() ? "declare it with [[interface]]"
-                                                          : "did you mean '" + meant + "'?"});
+        diagnostics_.push_back(
+            {.file = test_.file,
+             .at = at,
+             .what = "interface '" + interface + "' is not managed here",
+             .expected = meant.empty() ? "declare it with [[interface]]" : "did you mean '" + meant + "'?"});
     }
 
     void is_read(const SourceText& source, const Labels& labels) {
         if (std::ranges::find(signals_, labels.metric_name()) != signals_.end())
-            return mistake(source,
-                           "'" + std::string(labels.metric_name()) + "' is a signal of the policies",
+            return mistake(source, "'" + std::string(labels.metric_name()) + "' is a signal of the policies",
                            "expected the series that it is made of");
         if (std::ranges::any_of(needs_,
                                 [&](const promql::SelectorNeed& need) { return need.matches(labels); }))

@@ -67,13 +67,13 @@ struct Event {
 
 // How transactions end. The first rule that fits one counts; one that none fits succeeds.
 struct OutcomeRule {
-    std::string interface;            // "": any
-    std::optional<std::size_t> nth;   // of the transactions of its interface, from 1; none: all
-    Duration from{0};                 // by the time of its plan
-    std::optional<Duration> until;    // before this
-    std::string fails;                // why; "": it does not
-    std::optional<Duration> latency;  // none: the outcome comes with the next tick
-    std::vector<XdpMode> modes;       // that the interface takes; empty: all
+    std::string interface;           // "": any
+    std::optional<std::size_t> nth;  // of the transactions of its interface, from 1; none: all
+    Duration from{0};                // by the time of its plan
+    std::optional<Duration> until;   // before this
+    std::string fails;               // why; "": it does not
+    std::optional<Duration> latency; // none: the outcome comes with the next tick
+    std::vector<XdpMode> modes;      // that the interface takes; empty: all
 };
 
 // An instance of a symptom or an adaptation: by its name alone any, by some labels those that have them.
@@ -139,9 +139,9 @@ struct Invariant {
     Position at;
     Duration from{0};
     std::optional<Duration> until;
-    std::vector<Condition> always;              // have a sample
-    std::vector<Condition> never;               // have none
-    std::optional<std::size_t> max_changes;     // transactions of any one interface
+    std::vector<Condition> always;          // have a sample
+    std::vector<Condition> never;           // have none
+    std::optional<std::size_t> max_changes; // transactions of any one interface
 };
 
 struct TestCase {
@@ -159,8 +159,8 @@ struct TestCase {
 struct PolicyTest {
     std::string file;
     Duration period{1'000};
-    Instant start;                       // wall time of 0s
-    std::optional<Duration> latency;     // of transactions; none: their outcomes come with the next tick
+    Instant start;                        // wall time of 0s
+    std::optional<Duration> latency;      // of transactions; none: their outcomes come with the next tick
     std::vector<SourceText> policy_files; // from the document's folder
     DesiredState baseline;
     std::vector<std::string> programs; // for xdp_program: those of baseline, policies and `programs`

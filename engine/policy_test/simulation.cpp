@@ -20,8 +20,7 @@ std::vector<std::string> sensors_of(const TestCase& test_case) {
     for (const PlayedSeries& series : test_case.series) add(series.sensor);
     for (const Event& event : test_case.events)
         std::visit(Overloaded{[&](const UrgentSample& sample) { add(sample.sensor); },
-                              [&](const SensorFailure& failure) { add(failure.sensor); },
-                              [](const auto&) {}},
+                              [&](const SensorFailure& failure) { add(failure.sensor); }, [](const auto&) {}},
                    event.what);
     return names;
 }
@@ -124,8 +123,7 @@ class Telemetry {
         batch.time = time;
         SimulatedSensor& known = sensors_[sensor];
         for (; known.defined < known.series.size(); ++known.defined)
-            batch.defined.push_back(
-                {static_cast<std::uint32_t>(known.defined), known.series[known.defined]});
+            batch.defined.push_back({static_cast<std::uint32_t>(known.defined), known.series[known.defined]});
         return out.batches.emplace_back(std::move(batch));
     }
 
@@ -233,10 +231,9 @@ void Simulation::Play::advance_world(Duration now, Inputs& inputs) {
         else
             inputs.outcomes.push_back(std::move(one.outcome));
     for (;;) {
-        const auto first = std::ranges::min_element(
-            underway, {}, [](const Underway& one) { return one.due.value(); });
-        const Event* event =
-            next_event < test_case.events.size() ? &test_case.events[next_event] : nullptr;
+        const auto first =
+            std::ranges::min_element(underway, {}, [](const Underway& one) { return one.due.value(); });
+        const Event* event = next_event < test_case.events.size() ? &test_case.events[next_event] : nullptr;
         const bool is_done = first != underway.end() && *first->due <= now;
         const bool happens = event != nullptr && event->time <= now;
         if (is_done && (!happens || *first->due <= event->time)) {
@@ -268,16 +265,15 @@ void Simulation::Play::take_event(const Event& event, Inputs& inputs) {
 
 Outcome Simulation::Play::execute(const Underway& one) {
     datapath.set_modes(one.transaction.interface, one.modes);
-    Outcome outcome = one.fails.empty()
-                          ? datapath.apply(one.transaction)
-                          : Outcome{.id = one.transaction.id,
-                                    .interface = one.transaction.interface,
-                                    .ok = false,
-                                    .error = one.fails,
-                                    .notes = {},
-                                    .actual = datapath.state().at(one.transaction.interface),
-                                    .took_ns = 0,
-                                    .done_monotonic_ns = 0};
+    Outcome outcome = one.fails.empty() ? datapath.apply(one.transaction)
+                                        : Outcome{.id = one.transaction.id,
+                                                  .interface = one.transaction.interface,
+                                                  .ok = false,
+                                                  .error = one.fails,
+                                                  .notes = {},
+                                                  .actual = datapath.state().at(one.transaction.interface),
+                                                  .took_ns = 0,
+                                                  .done_monotonic_ns = 0};
     outcome.took_ns = std::chrono::nanoseconds(one.took).count();
     return outcome;
 }

@@ -79,13 +79,13 @@ Result<SeriesValues> parse_series_values(std::string_view text) {
 Result<Labels> parse_series(std::string_view text) {
     if (text == "{}") return Labels();
     const auto parsed = parse(text);
-    if (!parsed)
-        return failure(parsed.error().front().what, static_cast<int>(parsed.error().front().offset));
+    if (!parsed) return failure(parsed.error().front().what, static_cast<int>(parsed.error().front().offset));
     const auto* selector = std::get_if<Selector>(&parsed->node);
     if (selector == nullptr || selector->range || selector->offset != Duration{0} || selector->at)
         return failure("'" + std::string(text) + "' is no series");
     std::vector<Label> labels;
-    if (!selector->metric_name.empty()) labels.push_back({std::string(metric_name_label), selector->metric_name});
+    if (!selector->metric_name.empty())
+        labels.push_back({std::string(metric_name_label), selector->metric_name});
     for (const Matcher& matcher : selector->matchers) {
         if (matcher.op != MatchOp::equal)
             return failure("a series has its labels by '=' only", static_cast<int>(matcher.at.offset));
