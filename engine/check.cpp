@@ -13,7 +13,7 @@ namespace homeostat {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> link_metrics{
+constexpr std::array<std::string_view, 8> link_metric_names{
     "link_receive_packets_total",  "link_receive_bytes_total",    "link_receive_dropped_total",
     "link_receive_errors_total",   "link_transmit_packets_total", "link_transmit_bytes_total",
     "link_transmit_dropped_total", "link_transmit_errors_total"};
@@ -307,24 +307,27 @@ class Checker {
 
 } // namespace
 
+std::span<const std::string_view> link_metrics() { return link_metric_names; }
+
 ProvidedMetrics provided_metrics(const ControllerConfig& config) {
     ProvidedMetrics names = fact_names();
-    const auto add =
-        Overloaded{[&](const MapSensorSpec& map) {
-                       for (const FieldMetric& metric : map.fields) names.insert(metric.metric);
-                   },
-                   [&](const RingSensorSpec& ring) {
-                       for (const FieldMetric& metric : ring.fields) names.insert(metric.metric);
-                       if (!ring.count.empty()) names.insert(ring.count);
-                       names.emplace("sensor_short_records_total");
-                   },
-                   [&](const LinkSensorSpec&) { names.insert(link_metrics.begin(), link_metrics.end()); }};
+    const auto add = Overloaded{
+        [&](const MapSensorSpec& map) {
+            for (const FieldMetric& metric : map.fields) names.insert(metric.metric);
+        },
+        [&](const RingSensorSpec& ring) {
+            for (const FieldMetric& metric : ring.fields) names.insert(metric.metric);
+            if (!ring.count.empty()) names.insert(ring.count);
+            names.emplace("sensor_short_records_total");
+        },
+        [&](const LinkSensorSpec&) { names.insert(link_metric_names.begin(), link_metric_names.end()); }};
     for (const SensorSpec& sensor : config.sensors) std::visit(add, sensor.source);
     return names;
 }
 
 GenerationPtr make_generation(const ControllerConfig& config, std::vector<PolicyDocument> policies,
-                              const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics) {
+                              const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics,
+                              PolicyReview* review) {
     auto generation = std::make_shared<Generation>();
     generation->number = number;
     generation->baseline = config.baseline();
@@ -334,6 +337,7 @@ GenerationPtr make_generation(const ControllerConfig& config, std::vector<Policy
     generation->sensors = names_of(config.sensors);
     generation->limits = config.limits;
     Checker(config, objects, diagnostics).run(generation->policies);
+    if (review != nullptr) *review = review_policies(generation->policies, config, objects, diagnostics);
     if (has_errors(diagnostics)) return nullptr;
     return generation;
 }

@@ -4,11 +4,14 @@
 
 #include "engine/config.hpp"
 #include "engine/generation.hpp"
+#include "engine/review.hpp"
 #include "knowledge/layout.hpp"
 #include "policies/document.hpp"
 
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace homeostat {
@@ -18,10 +21,15 @@ using ObjectLayouts = std::map<std::string, ObjectLayout>; // by program name
 // The metric names that the config's sensors and the controller itself provide.
 ProvidedMetrics provided_metrics(const ControllerConfig& config);
 
+// The metrics of the sensor "rtnetlink".
+std::span<const std::string_view> link_metrics();
+
 // The generation that config, policies and objects make together. Null where anything is wrong; all that
-// is wrong is told.
+// is wrong is told. With a review, the policies are also read as their author would want somebody to: labels
+// that cannot be, warnings, and how often they can change what.
 GenerationPtr make_generation(const ControllerConfig& config, std::vector<PolicyDocument> policies,
-                              const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics);
+                              const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics,
+                              PolicyReview* review = nullptr);
 
 // What a running controller cannot take over: programs, interfaces and sensors are fixed at its start. One
 // diagnostic for each difference.

@@ -12,6 +12,7 @@ std::string to_text(const Diagnostic& d) {
     text += d.kind == Diagnostic::Kind::warning ? ": warning: " : ": ";
     text += d.what;
     if (!d.expected.empty()) text += "; " + d.expected;
+    if (!d.name.empty()) text += " [" + d.name + "]";
     return text;
 }
 

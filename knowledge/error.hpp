@@ -38,13 +38,14 @@ struct Diagnostic {
     std::string what;
     std::string expected; // what would have been right, or what to do; may be empty
     Kind kind = Kind::error;
+    std::string name{}; // of a warning, by which a file may allow it
 
     bool operator==(const Diagnostic&) const = default;
 };
 
 using Diagnostics = std::vector<Diagnostic>;
 
-// "file:line:column: what; expected what"
+// "file:line:column: what; expected what", "file:line:column: warning: what; what to do [name]"
 std::string to_text(const Diagnostic& diagnostic);
 
 bool has_errors(const Diagnostics& diagnostics);

@@ -144,6 +144,7 @@ std::optional<SymptomRule> read_symptom(TomlTable& table) {
     const std::vector<std::string> severities{"info", "warning", "critical"};
     const std::string severity = severities[table.choice("severity", severities).value_or(1)];
     std::optional<Template> summary = Template{};
+    const Position summary_at = table.at("summary");
     if (const auto source = table.text("summary")) summary = read_template(table, *source);
     table.finish();
     if (!name || !raise || !clear_ok || !summary) return std::nullopt;
@@ -152,7 +153,8 @@ std::optional<SymptomRule> read_symptom(TomlTable& table) {
                        .clear = std::move(clear),
                        .timing = timing,
                        .severity = severity,
-                       .summary = std::move(*summary)};
+                       .summary = std::move(*summary),
+                       .summary_at = summary_at};
 }
 
 std::optional<Budget> read_budget(TomlTable& table) {
@@ -338,6 +340,10 @@ PolicyDocument read_policy(std::string_view text, const std::string& file, Diagn
     document.signals = read_all<SignalRule>(root, "signal", read_signal, document.left_out);
     document.symptoms = read_all<SymptomRule>(root, "symptom", read_symptom, document.left_out);
     document.adaptations = read_all<AdaptationRule>(root, "adaptation", read_adaptation, document.left_out);
+    if (auto check = root.table("check")) {
+        document.warnings_allowed = check->texts("allow");
+        check->finish();
+    }
     root.finish();
     return document;
 }

@@ -36,6 +36,7 @@ struct SymptomRule {
     SymptomTiming timing;
     std::string severity;
     Template summary;
+    Position summary_at{};
 };
 
 // At most `count` applications within any `window`.
@@ -105,6 +106,7 @@ struct PolicyDocument {
     std::vector<AdaptationRule> adaptations;
     // Signals and symptoms that were left out for a mistake: others may name them without another one.
     std::vector<std::string> left_out;
+    std::vector<SourceText> warnings_allowed; // of this file, by name: `check` does not tell them
 };
 
 class TomlTable;

@@ -168,6 +168,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     std::vector<std::string> left_out;
     for (PolicyDocument& document : documents) {
         std::ranges::move(document.left_out, std::back_inserter(left_out));
+        std::ranges::move(document.warnings_allowed, std::back_inserter(set.warnings_allowed));
         std::ranges::move(document.signals, std::back_inserter(set.signals));
         for (SymptomRule& rule : document.symptoms) set.symptoms.push_back(derive(std::move(rule)));
         std::ranges::move(document.adaptations, std::back_inserter(set.adaptations));

@@ -27,6 +27,7 @@ struct PolicySet {
     std::vector<std::size_t> plan_order;         // of adaptations: each after those that it requires or that
                                                  // inhibit it
     std::vector<promql::SelectorNeed> selectors; // of all expressions
+    std::vector<SourceText> warnings_allowed;    // each in its own file
 
     // How long samples of a series must be kept.
     Duration history_for(const Labels& labels) const { return promql::history_for(selectors, labels); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 
 namespace homeostat {
 
@@ -162,6 +163,17 @@ std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when) {
     std::vector<std::pair<std::string, std::size_t>> names;
     collect_names(when, names);
     return names;
+}
+
+std::vector<std::string> drivers_of(const When& when) {
+    std::vector<std::string> drivers;
+    if (when.kind == When::Kind::symptom) drivers.push_back(when.symptom);
+    for (const When& operand : when.operands) {
+        if (when.kind == When::Kind::negation || !has_driver(operand)) continue;
+        std::ranges::move(drivers_of(operand), std::back_inserter(drivers));
+        if (when.kind == When::Kind::all) break;
+    }
+    return drivers;
 }
 
 std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {

@@ -31,6 +31,10 @@ Result<When> parse_when(std::string_view text);
 // Every symptom name in it, with its offset.
 std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when);
 
+// The symptoms whose instances give those of the condition: of `and` the first operand that drives, of `or`
+// all.
+std::vector<std::string> drivers_of(const When& when);
+
 // The label sets for which it holds. The first positive symptom drives: its raised instances are the
 // candidates; another one counts where a raised instance agrees on all shared labels; `not`, where
 // none agrees; under `or`, either side drives.

@@ -136,7 +136,7 @@ std::optional<LoadedConfig> load_config(const std::string& file,
         if (!is_named(path)) read_document(path, path, {});
     if (!config) return std::nullopt;
 
-    LoadedConfig loaded{.config = std::move(*config), .programs = {}, .generation = {}};
+    LoadedConfig loaded{.config = std::move(*config), .programs = {}, .generation = {}, .review = {}};
     ObjectLayouts layouts;
     for (const ProgramSpec& spec : loaded.config.programs)
         if (auto program = find_program(loaded.config, spec, diagnostics)) {
@@ -145,10 +145,10 @@ std::optional<LoadedConfig> load_config(const std::string& file,
         }
     // Against a configuration that is itself wrong, only what the policies say of each other can be judged.
     if (is_sound)
-        loaded.generation =
-            make_generation(loaded.config, std::move(documents), layouts, generation, diagnostics);
+        loaded.generation = make_generation(loaded.config, std::move(documents), layouts, generation,
+                                            diagnostics, &loaded.review);
     else
-        make_policy_set(std::move(documents), nullptr, diagnostics);
+        review_policies(make_policy_set(std::move(documents), nullptr, diagnostics), diagnostics);
     return loaded;
 }
 

@@ -21,6 +21,7 @@ struct LoadedConfig {
     ControllerConfig config;
     std::vector<bpf::ProgramSource> programs;
     GenerationPtr generation; // null where anything is wrong
+    PolicyReview review;
 };
 
 // Reads the configuration, the policies that it names and the objects of its programs. `more_policies`: files

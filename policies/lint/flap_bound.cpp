@@ -1,0 +1,316 @@
+#include "policies/lint/flap_bound.hpp"
+
+#include "policies/lint/warning.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numbers>
+#include <optional>
+#include <set>
+
+namespace homeostat {
+
+namespace {
+
+using promql::ResultLabels;
+
+constexpr Duration hour = std::chrono::hours{1};
+constexpr std::uint64_t changes_warned_of = 360;
+
+struct Limit {
+    std::uint64_t count; // in an hour
+    std::string because;
+};
+
+const Limit& least(const Limit& a, const Limit& b) { return b.count < a.count ? b : a; }
+
+// How often something that takes so long can begin within the window.
+std::uint64_t beginnings(Duration cycle, Duration window = hour) {
+    const auto ms = std::max<Duration::rep>(cycle.count(), 1);
+    return static_cast<std::uint64_t>((window.count() + ms - 1) / ms);
+}
+
+std::string times(std::uint64_t count) { return std::to_string(count) + (count == 1 ? " time" : " times"); }
+
+std::string to_text(const Template& text) {
+    std::string made;
+    for (const Template::Part& part : text.parts) made += part.is_label ? "{{" + part.text + "}}" : part.text;
+    return made;
+}
+
+// How many keys there can be of these labels, other than `fixed`; none where nothing limits them.
+std::optional<std::uint64_t> keys_of_shape(const ResultLabels& key, const std::set<std::string>& fixed) {
+    if (key.open) return std::nullopt;
+    constexpr std::uint64_t many = 1'000'000;
+    std::uint64_t count = 1;
+    for (const auto& [name, range] : key.labels) {
+        if (fixed.contains(name)) continue;
+        if (!range.values || range.also_numbers) return std::nullopt;
+        count *= range.values->size() + (range.always ? 0 : 1);
+        if (count > many) return std::nullopt;
+    }
+    return count;
+}
+
+// One adaptation, with what limits how often it is applied.
+class Applications {
+  public:
+    Applications(const AdaptationRule& rule, const PolicySet& policies, const promql::Schema& schema,
+                 const FlapLimits& limits)
+        : rule_(rule), policies_(policies), schema_(schema), limits_(limits),
+          keys_(keys_of(rule, policies, schema)) {}
+
+    // To a target that the labels in `fixed` name.
+    Limit on_target(const std::set<std::string>& fixed) const {
+        Limit least_of = by_instances(fixed);
+        if (rule_.budget) {
+            const std::uint64_t windows = beginnings(rule_.budget->window);
+            least_of = least(least_of, {windows * rule_.budget->count,
+                                        "budget " + std::to_string(rule_.budget->count) + "/" +
+                                            homeostat::to_text(rule_.budget->window)});
+        }
+        if (rule_.max_active && hold() > Duration{0})
+            least_of =
+                least(least_of, {*rule_.max_active * beginnings(hold()),
+                                 "max_active " + std::to_string(*rule_.max_active) + ", " + hold_text()});
+        return least_of;
+    }
+
+    // The gates of its instances allow no more than the budget does.
+    bool has_idle_budget() const {
+        const std::uint64_t count = rule_.budget ? key_count({}) : 0;
+        return count > 0 && count * by_gates(rule_.budget->window).count <= rule_.budget->count;
+    }
+
+  private:
+    // Of an instance by its gates alone.
+    Limit by_gates(Duration window = hour) const {
+        const bool rolls_back = rule_.verify && rule_.verify->rollback;
+        const Duration lasting = hold() + rule_.cooldown;
+        Duration cycle = std::max(lasting, 2 * limits_.tick);
+        std::string because = "two ticks of " + homeostat::to_text(limits_.tick) + " for each";
+        if (lasting >= 2 * limits_.tick)
+            because = hold() == Duration{0} ? "cooldown " + homeostat::to_text(rule_.cooldown)
+                      : rule_.cooldown == Duration{0}
+                          ? hold_text()
+                          : hold_text() + ", cooldown " + homeostat::to_text(rule_.cooldown);
+        if (rolls_back) {
+            const Duration failing = std::max(
+                rule_.verify->within + std::max(rule_.verify->backoff, rule_.cooldown), limits_.tick);
+            if (failing < cycle) {
+                cycle = failing;
+                because = "verify.within " + homeostat::to_text(rule_.verify->within) + ", backoff " +
+                          homeostat::to_text(rule_.verify->backoff);
+            }
+        }
+        return {beginnings(cycle, window), because};
+    }
+
+    // Others can take it away, or keep it away, while its symptoms stand.
+    bool is_barred() const {
+        return !rule_.requirements.empty() ||
+               std::ranges::any_of(policies_.adaptations, [&](const AdaptationRule& other) {
+                   return std::ranges::any_of(
+                       other.inhibits, [&](const SourceText& name) { return name.text == rule_.name.text; });
+               });
+    }
+
+    // How long it surely stays, once applied.
+    Duration hold() const { return is_barred() ? Duration{0} : rule_.min_hold; }
+    std::string hold_text() const { return "min_hold " + homeostat::to_text(rule_.min_hold); }
+
+    // 0 where nothing limits them.
+    std::uint64_t key_count(const std::set<std::string>& fixed) const {
+        std::uint64_t count = 0;
+        for (const ResultLabels& key : keys_) {
+            const auto more = keys_of_shape(key, fixed);
+            if (!more) return 0;
+            count += *more;
+        }
+        return count;
+    }
+
+    Limit by_instances(const std::set<std::string>& fixed) const {
+        const std::uint64_t count = key_count(fixed);
+        Limit each = by_gates();
+        const auto most = static_cast<std::uint64_t>(limits_.instances_per_adaptation_max);
+        // Keys come and go without limit, but their places are limited, and each is held as its gates say.
+        if (count == 0 || count > most)
+            return {each.count * most, "up to " + std::to_string(most) + " instances, " + each.because};
+        if (const auto limit = by_symptoms()) each = least(each, *limit);
+        if (const auto limit = by_damping()) each = least(each, *limit);
+        if (count == 1) return each;
+        return {each.count * count, std::to_string(count) + " instances, " + each.because};
+    }
+
+    // How often the condition can become true for one key. Each change of one of its symptoms can make it so.
+    // Where the overlay can go while the condition stands, that is no limit; nor where several instances of a
+    // symptom agree with one key, since one may be raised when the other ends.
+    std::optional<Limit> by_symptoms() const {
+        if (is_barred() || (rule_.verify && rule_.verify->rollback)) return std::nullopt;
+        std::set<std::string> names;
+        for (const auto& [name, offset] : symptoms_of(rule_.when)) names.insert(name);
+        Limit sum{1, ""}; // it may be true already when the hour begins
+        for (const std::string& name : names) {
+            const Symptom* symptom = find_symptom(policies_, name);
+            if (symptom == nullptr || !is_one_for_each_key(key_of(*symptom, schema_))) return std::nullopt;
+            const SymptomTiming& timing = symptom->rule.timing;
+            const Duration lasting = timing.for_ + std::min(timing.keep, timing.forget);
+            if (lasting == Duration{0}) return std::nullopt;
+            sum.count += beginnings(std::max(lasting, 2 * limits_.tick));
+            sum.because += (sum.because.empty() ? "" : " and ") + name + " with for " +
+                           homeostat::to_text(timing.for_) + ", keep " + homeostat::to_text(timing.keep);
+        }
+        return sum;
+    }
+
+    bool is_one_for_each_key(const ResultLabels& symptom) const {
+        return !symptom.open && std::ranges::all_of(symptom.labels, [&](const auto& label) {
+            return std::ranges::all_of(keys_,
+                                       [&](const ResultLabels& key) { return key.always_has(label.first); });
+        });
+    }
+
+    // Each application adds to a penalty that stays below `suppress` and one application; what is added in an
+    // hour is what decays in it, and what is left at its end. An instance is forgotten, and with it what is
+    // left of its penalty, at half of `reuse`.
+    std::optional<Limit> by_damping() const {
+        if (!rule_.damp) return std::nullopt;
+        const double forgotten = static_cast<double>(rule_.damp->reuse) / 2;
+        if (forgotten >= Damping::penalty) return std::nullopt;
+        const double half_lives =
+            static_cast<double>(hour.count()) / static_cast<double>(rule_.damp->half_life.count());
+        const double highest = static_cast<double>(rule_.damp->suppress) + Damping::penalty;
+        const double resets = 1 + half_lives / std::log2(Damping::penalty / forgotten);
+        const double added = highest * (1 + std::numbers::ln2 * half_lives) + resets * forgotten;
+        constexpr double most = 1e15;
+        return Limit{static_cast<std::uint64_t>(std::min(added / Damping::penalty, most)), "damp"};
+    }
+
+    const AdaptationRule& rule_;
+    const PolicySet& policies_;
+    const promql::Schema& schema_;
+    const FlapLimits& limits_;
+    std::vector<ResultLabels> keys_;
+};
+
+// Whether what is written can name the interface.
+bool can_name(const Template& written, const std::string& interface, const std::vector<ResultLabels>& keys) {
+    if (written.labels().empty()) return to_text(written) == interface;
+    if (written.parts.size() != 1) return true;
+    return std::ranges::any_of(keys, [&](const ResultLabels& key) {
+        return !key.never_has(written.parts.front().text) &&
+               key.range(written.parts.front().text).can_be(interface);
+    });
+}
+
+// What the rule writes for this target, and the labels that are the same in all of it.
+struct Reach {
+    std::set<std::string> written;
+    std::set<std::string> fixed;
+};
+
+std::optional<Reach> reach_of(const AdaptationRule& rule, const std::string& target, bool is_interface,
+                              const std::vector<ResultLabels>& keys) {
+    std::optional<Reach> reach;
+    for (const OverlaySetting& setting : rule.settings) {
+        const std::string text = to_text(setting.interface);
+        if (is_interface ? !can_name(setting.interface, target, keys) : text != target) continue;
+        const std::vector<std::string> labels = setting.interface.labels();
+        // Of a name with several parts, several values may make the same interface.
+        std::set<std::string> fixed;
+        if (setting.interface.parts.size() == 1) fixed.insert(labels.begin(), labels.end());
+        if (!reach) {
+            reach = Reach{{text}, std::move(fixed)};
+            continue;
+        }
+        reach->written.insert(text);
+        if (fixed != reach->fixed) reach->fixed.clear();
+    }
+    return reach;
+}
+
+std::vector<std::string> targets_of(const PolicySet& policies, const FlapLimits& limits) {
+    std::set<std::string> targets(limits.interfaces.begin(), limits.interfaces.end());
+    if (targets.empty())
+        for (const AdaptationRule& rule : policies.adaptations)
+            for (const OverlaySetting& setting : rule.settings) targets.insert(to_text(setting.interface));
+    return {targets.begin(), targets.end()};
+}
+
+} // namespace
+
+std::vector<FlapBound> flap_bounds(const PolicySet& policies, const promql::Schema& schema,
+                                   const FlapLimits& limits) {
+    constexpr std::uint64_t minutes = 60;
+    const std::uint64_t most = 2 * minutes * limits.changes_per_minute_max;
+    const std::string most_because =
+        "changes_per_minute_max " + std::to_string(limits.changes_per_minute_max);
+    std::vector<FlapBound> bounds;
+    for (const std::string& target : targets_of(policies, limits)) {
+        FlapBound bound;
+        bound.target = target;
+        std::set<std::string> written;
+        for (const AdaptationRule& rule : policies.adaptations) {
+            if (rule.enforcement != Enforcement::enforce) continue;
+            const auto reach =
+                reach_of(rule, target, !limits.interfaces.empty(), keys_of(rule, policies, schema));
+            if (!reach) continue;
+            const Limit limit = Applications(rule, policies, schema, limits).on_target(reach->fixed);
+            FlapShare share{rule.name.text, 2 * limit.count, limit.because + ", each applied and removed"};
+            if (share.changes > most) share = {rule.name.text, most, most_because + ", " + share.because};
+            bound.changes += share.changes;
+            bound.shares.push_back(std::move(share));
+            written.insert(reach->written.begin(), reach->written.end());
+        }
+        if (bound.shares.empty()) continue;
+        if (bound.changes > most) {
+            bound.changes = most;
+            bound.because = most_because;
+        }
+        for (const std::string& text : written)
+            bound.written += (bound.written.empty() ? "" : " and ") + text;
+        bounds.push_back(std::move(bound));
+    }
+    return bounds;
+}
+
+std::string to_text(const FlapBound& bound) {
+    std::string shares;
+    for (const FlapShare& share : bound.shares) {
+        shares += (shares.empty() ? "" : "; ") + share.adaptation + ": ";
+        if (bound.shares.size() > 1) shares += std::to_string(share.changes) + " by ";
+        shares += share.because;
+    }
+    if (!bound.because.empty() && bound.shares.size() > 1) shares = bound.because + "; " + shares;
+    const std::string written = bound.written == bound.target ? "" : " (" + bound.written + ")";
+    return bound.target + written + ": at most " + std::to_string(bound.changes) +
+           (bound.changes == 1 ? " change an hour (" : " changes an hour (") + shares + ")";
+}
+
+void warn_of_flapping(const PolicySet& policies, const promql::Schema& schema, const FlapLimits& limits,
+                      const std::vector<FlapBound>& bounds, Diagnostics& diagnostics) {
+    for (const AdaptationRule& rule : policies.adaptations) {
+        if (Applications(rule, policies, schema, limits).has_idle_budget())
+            diagnostics.push_back(warning("budget-never-binds", rule.name, 0,
+                                          "the budget of '" + rule.name.text +
+                                              "' is never used up: its min_hold and cooldown allow less",
+                                          "remove it, or let it be smaller"));
+        const FlapBound* worst = nullptr;
+        std::uint64_t changes = changes_warned_of;
+        for (const FlapBound& bound : bounds)
+            for (const FlapShare& share : bound.shares)
+                if (share.adaptation == rule.name.text && share.changes > changes) {
+                    changes = share.changes;
+                    worst = &bound;
+                }
+        if (worst != nullptr)
+            diagnostics.push_back(warning("undamped", rule.name, 0,
+                                          "'" + rule.name.text + "' may change " + worst->target + " " +
+                                              times(changes) + " an hour",
+                                          "give it a min_hold, a cooldown, a budget or damp"));
+    }
+}
+
+} // namespace homeostat
