@@ -22,5 +22,6 @@ std::span<const Command> commands();
 int check_command(const std::vector<std::string>& arguments);
 int lab_command(const std::vector<std::string>& arguments);
 int run_command(const std::vector<std::string>& arguments);
+int test_command(const std::vector<std::string>& arguments);
 
 } // namespace homeostat::cli

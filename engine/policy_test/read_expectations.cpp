@@ -82,7 +82,7 @@ std::optional<std::vector<InstancePattern>> read_active(TomlTable& expect) {
     return patterns;
 }
 
-ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name) {
+ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name, std::string_view what) {
     ExpectedInterface expected;
     expected.interface = name;
     expected.at = interfaces.key_text(name).position(0);
@@ -90,8 +90,8 @@ ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name)
     if (!table) return expected;
     InterfaceSettings settings = read_interface_settings(*table);
     if (settings.program) expected.program = settings.program->text;
-    if (settings.ladder.size() == 1) expected.mode = settings.ladder.front();
-    if (settings.ladder.size() > 1)
+    expected.ladder = std::move(settings.ladder);
+    if (expected.ladder.size() > 1 && what == "interface")
         table->mistake(table->at("xdp"), "an interface is in one mode", R"(expected one, such as "drv")");
     if (auto maps = table->table("maps"))
         for (const std::string& map : maps->keys()) expected.maps[map];
@@ -104,7 +104,7 @@ ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name)
 std::vector<ExpectedInterface> read_interfaces(TomlTable& expect, std::string_view key) {
     std::vector<ExpectedInterface> expected;
     if (auto table = expect.table(key))
-        for (const std::string& name : table->keys()) expected.push_back(read_interface(*table, name));
+        for (const std::string& name : table->keys()) expected.push_back(read_interface(*table, name, key));
     return expected;
 }
 

@@ -322,6 +322,7 @@ Simulation::~Simulation() = default;
 
 std::optional<Duration> Simulation::next() const { return play_->next(); }
 const Decisions& Simulation::step() { return play_->step(); }
+const PolicyTest& Simulation::test() const { return play_->test; }
 const EngineState& Simulation::state() const { return play_->state; }
 EngineState Simulation::take_state() && { return std::move(play_->state); }
 const ActualState& Simulation::actual() const { return play_->datapath.state(); }

@@ -41,6 +41,7 @@ class Simulation {
     // Plays the next tick. There must be one.
     const Decisions& step();
 
+    const PolicyTest& test() const;
     const EngineState& state() const;
     EngineState take_state() &&;
     // What is in the datapath now.

@@ -3,6 +3,7 @@
 
 #include "knowledge/labels.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/decision_text.hpp"
 
 #include <functional>
 #include <optional>
@@ -15,20 +16,14 @@ namespace homeostat::test {
 // pps{iface="eth0"} as a label set. Throws on anything else.
 Labels labels_of(std::string_view selector);
 
-// A series and its value at each step, as promtool writes them: "1", "_" (no sample), "stale" (it ends),
-// "NaN", "5x3" (5, and three times more), "1+2x3" (1 3 5 7) and "7-2x3" (7 5 3 1).
+// A series and its value at each step, see promql::parse_series_values.
 struct ScriptedSeries {
     std::string series;
     std::string values;
 };
 
-// One per step; none for "_".
+// One per step; none for "_". Throws on what is no value.
 std::vector<std::optional<double>> values_of(std::string_view script);
-
-// The decisions of one tick, a line each, such as "flood{iface="eth0"}: inactive -> raised (7)",
-// "apply guard{iface="eth0"}", "wait guard{iface="eth0"}: cooldown closed: until …" and
-// "eth0: replace by guard (because guard{iface="eth0"})".
-std::vector<std::string> lines_of(const Decisions& decisions);
 
 // Everything that is decided must follow from what its receipts carry: each one that the suite makes is
 // judged again. Throws, with what contradicts itself.

@@ -1,0 +1,36 @@
+#include "adapters/cli/load_test.hpp"
+
+#include "adapters/cli/load.hpp"
+
+#include <filesystem>
+
+namespace homeostat::cli {
+
+std::optional<policy_test::PolicyTest> load_test(const std::string& path, Diagnostics& diagnostics) {
+    const auto text = read_file(path);
+    if (!text) {
+        diagnostics.push_back(
+            {.file = path, .at = {}, .what = text.error().what.substr(path.size() + 2), .expected = {}});
+        return std::nullopt;
+    }
+    auto test = policy_test::read_policy_test(*text, path, diagnostics);
+    if (!test) return std::nullopt;
+    std::vector<PolicyDocument> policies;
+    bool is_complete = true;
+    for (const SourceText& named : test->policy_files) {
+        const std::filesystem::path file =
+            (std::filesystem::path(path).parent_path() / named.text).lexically_normal();
+        if (const auto policy = read_file(file.string())) {
+            policies.push_back(read_policy(*policy, file.string(), diagnostics));
+        } else {
+            is_complete = false;
+            diagnostics.push_back(
+                {.file = path, .at = named.position(0), .what = policy.error().what, .expected = {}});
+        }
+    }
+    // Without all of its policies, nothing can be said of the names in it.
+    if (is_complete) policy_test::take_policies(*test, std::move(policies), diagnostics);
+    return test;
+}
+
+} // namespace homeostat::cli
