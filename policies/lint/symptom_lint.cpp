@@ -134,17 +134,29 @@ class SymptomLint {
 
     // A signal has what its expression has; records of rings come and go; of the unknown all may be.
     bool can_lack_series(const Selector& selector) const {
-        const auto signal =
-            std::ranges::find(policies_.signals, selector.metric_name,
-                              [](const SignalRule& rule) -> const std::string& { return rule.name.text; });
-        if (signal != policies_.signals.end()) return can_lack(signal->expr.expr);
+        if (const SignalRule* signal = find_signal(selector)) return can_lack(signal->expr.expr);
         const auto metric = context_.schema.find(selector.metric_name);
         if (metric == context_.schema.end()) return true;
         return metric->second.kind != MetricKind::state && metric->second.kind != MetricKind::counter;
     }
 
+    // A comparison that says no by 0, itself or in a signal.
+    bool answers_by_number(const Expr& expr) const {
+        if (const auto* binary = std::get_if<Binary>(&expr.node)) return binary->returns_bool;
+        const auto* selector = std::get_if<Selector>(&expr.node);
+        const SignalRule* signal = selector != nullptr ? find_signal(*selector) : nullptr;
+        return signal != nullptr && answers_by_number(signal->expr.expr);
+    }
+
+    const SignalRule* find_signal(const Selector& selector) const {
+        const auto found =
+            std::ranges::find(policies_.signals, selector.metric_name,
+                              [](const SignalRule& rule) -> const std::string& { return rule.name.text; });
+        return found == policies_.signals.end() ? nullptr : &*found;
+    }
+
     bool check_any_sample() {
-        if (can_lack(rule_.raise.expr)) return false;
+        if (can_lack(rule_.raise.expr) && !answers_by_number(rule_.raise.expr)) return false;
         warn("any-sample-raises", rule_.raise,
              "'raise' has a sample whatever its values are, and any sample raises, even 0",
              "expected a comparison without 'bool', such as > 0");
