@@ -9,7 +9,7 @@
 // One class for each frame. A class keeps its number: maps that outlive a program are indexed by it.
 enum proto_class {
     PROTO_OTHER_IP, // IPv4 or IPv6 with a protocol that has no class of its own
-    PROTO_TCP,
+    PROTO_TCP,      // but for what is PROTO_TCP_SYN
     PROTO_UDP,
     PROTO_ICMP,
     PROTO_ICMPV6,
@@ -19,8 +19,9 @@ enum proto_class {
     PROTO_ARP,
     PROTO_OTHER_L2, // neither IP nor ARP
     PROTO_UNPARSED, // truncated, malformed, or nested deeper than the parser looks
+    PROTO_TCP_SYN,  // TCP segments that ask for a connection: SYN, without ACK, RST and FIN
 };
-#define PROTO_CLASS_COUNT 11
+#define PROTO_CLASS_COUNT 12
 
 // proto_counters, per CPU by proto_class. Frames and their whole length, VLAN tags included.
 struct proto_count {
@@ -118,7 +119,7 @@ struct flow_event {
 #define ASSERT_OFFSET(type, field, bytes)                                                                    \
     static_assert(__builtin_offsetof(type, field) == (bytes), #type "::" #field " has moved")
 
-static_assert(PROTO_UNPARSED + 1 == PROTO_CLASS_COUNT, "PROTO_CLASS_COUNT counts proto_class");
+static_assert(PROTO_TCP_SYN + 1 == PROTO_CLASS_COUNT, "PROTO_CLASS_COUNT counts proto_class");
 static_assert(RING_FLOW_EVENTS + 1 == RING_COUNT, "RING_COUNT counts ring_name");
 
 ASSERT_SIZE(enum proto_class, 4);

@@ -101,7 +101,7 @@ static __always_inline void map_address(__u8* mapped, __be32 address) {
 }
 
 static __always_inline bool has_ports(enum proto_class proto) {
-    return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+    return proto == PROTO_TCP || proto == PROTO_TCP_SYN || proto == PROTO_UDP || proto == PROTO_SCTP;
 }
 
 struct transport_ports {

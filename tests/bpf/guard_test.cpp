@@ -157,6 +157,24 @@ TEST_F(Guard, ASampleOfIpv6HasItsAddressesAndThePortsBehindTheExtensions) {
     EXPECT_EQ(event.destination_port, 443u);
 }
 
+TEST_F(Guard, ALimitOfSynsLeavesEstablishedConnectionsAlone) {
+    guard().set("guard_limits", PROTO_TCP_SYN, rate_limit{.pps = 1, .burst = 10});
+    guard().run(syn_frame(), 1'000);
+    guard().run(tcp_frame(), 1'000);
+    EXPECT_GE(verdicts(PROTO_TCP_SYN).dropped_rate_limit, 900u);
+    EXPECT_EQ(verdicts(PROTO_TCP).passed, 1'000u);
+}
+
+TEST_F(Guard, ASampledSynHasItsPorts) {
+    sample(1);
+    guard().run(syn_frame());
+    const auto events = flows();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(events.front().proto, PROTO_TCP_SYN);
+    EXPECT_EQ(events.front().source_port, 5000u);
+    EXPECT_EQ(events.front().destination_port, 80u);
+}
+
 TEST_F(Guard, ASampleWithoutPortsToSeeHasNone) {
     sample(1);
     Frame icmp = ethernet(ether::ipv4) + ipv4(ip::icmp) + Frame{8, 1, 2, 3} + zeros(8);
