@@ -152,6 +152,7 @@ std::optional<SymptomRule> read_symptom(TomlTable& table) {
                        .raise = std::move(*raise),
                        .clear = std::move(clear),
                        .timing = timing,
+                       .places = table.places(),
                        .severity = severity,
                        .summary = std::move(*summary),
                        .summary_at = summary_at};
@@ -308,6 +309,7 @@ std::optional<AdaptationRule> read_adaptation(TomlTable& table) {
     rule.damp = read_damping(table);
     ok &= read_verify(table, rule.verify);
     rule.settings = read_overlay(table);
+    rule.places = table.places();
     table.finish();
     if (!ok) return std::nullopt;
     rule.name = std::move(*name);

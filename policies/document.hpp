@@ -11,6 +11,7 @@
 #include "policies/template.hpp"
 #include "policies/when.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ struct Condition {
     promql::Expr expr;
 };
 
+// Where the values of a rule's keys stand, by their dotted paths ("verify.within").
+using Places = std::map<std::string, Position>;
+
 // Records the result of an expression as a series, each tick.
 struct SignalRule {
     SourceText name;
@@ -34,6 +38,7 @@ struct SymptomRule {
     Condition raise;
     std::optional<Condition> clear; // none: raise is false
     SymptomTiming timing;
+    Places places{};
     std::string severity;
     Template summary;
     Position summary_at{};
@@ -87,6 +92,7 @@ struct AdaptationRule {
     SourceText name;
     SourceText when_source;
     When when;
+    Places places{};
     std::int64_t priority = 0;
     Enforcement enforcement = Enforcement::enforce;
     std::vector<SourceText> requirements; // `requires`: adaptations that must be active for an agreeing key

@@ -312,6 +312,18 @@ std::vector<std::string> TomlTable::keys() {
     return keys;
 }
 
+std::map<std::string, Position> TomlTable::places() const {
+    std::map<std::string, Position> found;
+    for (const auto& [key, node] : *table_) {
+        const std::string name(key.str());
+        found.emplace(name, position_of(node));
+        if (const auto* inner = node.as_table())
+            for (const auto& [rest, at] : TomlTable(*file_, *inner, path_to(name)).places())
+                found.emplace(name + "." + rest, at);
+    }
+    return found;
+}
+
 bool TomlTable::is_table(std::string_view key) const {
     const toml::node* node = table_->get(key);
     return node != nullptr && node->is_table();

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -60,6 +61,8 @@ class TomlTable {
 
     // For tables whose keys are the author's: all keys, in the order of the file. They count as known.
     std::vector<std::string> keys();
+    // Where each value stands, by its dotted path from this table; those of arrays by the array's.
+    std::map<std::string, Position> places() const;
     bool is_table(std::string_view key) const;
     bool is_boolean(std::string_view key) const;
     SourceText key_text(std::string_view key) const; // the key itself, as it stands in the file

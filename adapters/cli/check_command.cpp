@@ -1,5 +1,6 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
+#include "adapters/cli/load_test.hpp"
 #include "adapters/cli/options.hpp"
 
 #include <boost/json.hpp>
@@ -25,7 +26,8 @@ and needs no privileges.
 
 A configuration is judged with the policies and the objects that it names, and with the policies given
 beside it. A policy given alone is judged as far as a file alone can be: whether a sensor provides its metrics
-and labels, and whether maps and programs have what it sets, only a configuration tells.
+and labels, and whether maps and programs have what it sets, only a configuration tells. A test document is judged with
+the policies that it tests; 'homeostat test' runs it.
 )";
 
 constexpr std::string_view notes = R"(Examples:
@@ -39,6 +41,7 @@ understood.
 struct Files {
     std::vector<std::string> configs;
     std::vector<std::string> policies;
+    std::vector<std::string> tests;
 };
 
 Files sort_files(const std::vector<std::string>& paths, Diagnostics& diagnostics) {
@@ -49,7 +52,10 @@ Files sort_files(const std::vector<std::string>& paths, Diagnostics& diagnostics
             diagnostics.push_back(
                 {.file = path, .at = {}, .what = text.error().what.substr(path.size() + 2), .expected = {}});
         else
-            (is_config(*text) ? files.configs : files.policies).push_back(path);
+            (policy_test::is_policy_test(*text) ? files.tests
+             : is_config(*text)                 ? files.configs
+                                                : files.policies)
+                .push_back(path);
     }
     return files;
 }
@@ -131,6 +137,7 @@ int check_command(const std::vector<std::string>& arguments) {
         if (auto loaded = load_config(config, files.policies, 1, diagnostics))
             std::ranges::move(loaded->review.bounds, std::back_inserter(bounds));
     if (files.configs.empty()) bounds = check_alone(files.policies, diagnostics).bounds;
+    for (const std::string& test : files.tests) load_test(test, diagnostics);
     put_in_order(diagnostics);
     if (values.contains("json"))
         print_json(diagnostics, bounds);

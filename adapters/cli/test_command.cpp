@@ -2,10 +2,13 @@
 #include "adapters/cli/load_test.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/test_report.hpp"
+#include "engine/policy_test/mutation.hpp"
 
 #include <re2/re2.h>
 
+#include <chrono>
 #include <iostream>
+#include <memory>
 #include <unistd.h>
 
 namespace homeostat::cli {
@@ -89,16 +92,68 @@ Loaded load_all(const std::vector<std::string>& paths) {
 struct Settings {
     const RE2* filter = nullptr; // null: all
     bool json = false;
+    bool coverage = false;
+    bool mutate = false;
+    double mutate_min = 0; // percent
     Colours colours;
 };
 
 void run_file(TestedFile& file, const Settings& settings) {
+    policy_test::Coverage coverage(file.test);
+    policy_test::Observer observer;
+    if (settings.coverage)
+        observer = [&](const policy_test::Simulation& simulation, const Decisions& decisions) {
+            coverage.observe(simulation, decisions);
+        };
     for (policy_test::TestCase& test_case : file.test.cases) {
         if (settings.filter != nullptr && !RE2::PartialMatch(test_case.name.text, *settings.filter))
             test_case.skip = "filtered out";
-        file.cases.push_back(policy_test::check_case(file.test, test_case));
+        file.cases.push_back(policy_test::check_case(file.test, test_case, observer));
         if (!settings.json) print_case(file, file.cases.back(), settings.colours, std::cout);
     }
+    if (settings.coverage) file.coverage = coverage.points();
+}
+
+// Tells on a terminal how far it is, once it has taken so long that somebody might wonder.
+class Progress {
+  public:
+    explicit Progress(std::size_t count) : count_(count) {}
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+    ~Progress() {
+        if (shown_) std::cerr << "\r\033[K" << std::flush;
+    }
+
+    void tell(std::size_t done) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!is_terminal_ || now - begun_ < std::chrono::seconds{2}) return;
+        shown_ = true;
+        std::cerr << "\r" << done << " of " << count_ << " mutants" << std::flush;
+    }
+
+  private:
+    std::size_t count_;
+    bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+    bool shown_ = false;
+    std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+};
+
+MutationResult mutate(const policy_test::PolicyTest& test) {
+    const auto mutants = policy_test::mutants_of(test.policies);
+    MutationResult result;
+    Progress progress(mutants.size());
+    std::size_t likely = 0;
+    for (std::size_t i = 0; i < mutants.size(); ++i) {
+        progress.tell(i);
+        const policy_test::Fate fate = policy_test::try_mutant(test, mutants[i], likely);
+        if (fate == policy_test::Fate::invalid) continue;
+        ++result.mutants;
+        if (fate == policy_test::Fate::killed)
+            ++result.killed;
+        else
+            result.survivors.push_back({mutants[i].file, mutants[i].at, mutants[i].what});
+    }
+    return result;
 }
 
 void print_json(const std::vector<TestedFile>& files) {
@@ -117,11 +172,23 @@ int run_all(std::vector<TestedFile>& files, const Settings& settings) {
         if (!settings.json && files.size() > 1) std::cout << file.test.file << "\n";
         run_file(file, settings);
     }
-    if (settings.json)
+    bool ok = count(files).failed == 0;
+    // A mutant that fails a test says nothing where the policy itself does.
+    for (TestedFile& file : files)
+        if (settings.mutate && ok) file.mutation = mutate(file.test);
+    if (settings.json) {
         print_json(files);
-    else
+    } else {
         print_counts(count(files), settings.colours, std::cout);
-    return count(files).failed > 0 ? exit_failure : exit_ok;
+        for (const TestedFile& file : files) {
+            if (file.coverage) print_coverage(*file.coverage, settings.colours, std::cout);
+            if (file.mutation) print_mutation(*file.mutation, settings.colours, std::cout);
+        }
+        if (settings.mutate && !ok) std::cout << "no mutants were tried: the tests themselves fail\n";
+    }
+    for (const TestedFile& file : files)
+        ok &= !file.mutation || file.mutation->percent() >= settings.mutate_min;
+    return ok ? exit_ok : exit_failure;
 }
 
 } // namespace
@@ -130,7 +197,10 @@ int test_command(const std::vector<std::string>& arguments) {
     CommandLine line{.name = "test", .usage = usage, .notes = notes, .positional = "file"};
     line.options.add_options()("filter,f", po::value<std::string>()->value_name("REGEX"),
                                "run the tests whose names it fits; the others count as skipped")(
-        "json", "print a JSON object");
+        "coverage", "tell which parts of the policies no test reached")(
+        "mutate", "change the policies in small ways, and tell which changes no test notices")(
+        "mutate-min", po::value<double>()->value_name("PERCENT"),
+        "with --mutate: fail where less than so much is noticed")("json", "print a JSON object");
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
@@ -149,6 +219,10 @@ int test_command(const std::vector<std::string>& arguments) {
     if (has_errors(loaded.diagnostics)) return exit_usage;
     const Settings settings{.filter = filter.get(),
                             .json = values.contains("json"),
+                            .coverage = values.contains("coverage"),
+                            .mutate = values.contains("mutate") || values.contains("mutate-min"),
+                            .mutate_min =
+                                values.contains("mutate-min") ? values["mutate-min"].as<double>() : 0,
                             .colours = {.on = ::isatty(STDOUT_FILENO) == 1}};
     return run_all(loaded.files, settings);
 }

@@ -1,5 +1,7 @@
 #include "adapters/cli/test_report.hpp"
 
+#include <algorithm>
+#include <map>
 #include <ostream>
 
 namespace homeostat::cli {
@@ -76,6 +78,81 @@ void print_counts(const TestCounts& counts, const Colours& colours, std::ostream
         << counts.skipped << " skipped\n";
 }
 
+double MutationResult::percent() const {
+    return mutants == 0 ? 100 : 100.0 * static_cast<double>(killed) / static_cast<double>(mutants);
+}
+
+namespace {
+
+// Rounded down, so that 100 means all.
+std::string percent_text(std::size_t part, std::size_t whole) {
+    return std::to_string(whole == 0 ? 100 : part * 100 / whole) + " %";
+}
+
+using Points = std::vector<policy_test::CoveragePoint>;
+
+std::map<std::string, Points> by_file(const Points& points) {
+    std::map<std::string, Points> files;
+    for (const policy_test::CoveragePoint& point : points) files[point.file].push_back(point);
+    return files;
+}
+
+std::size_t reached(const Points& points) {
+    return static_cast<std::size_t>(std::ranges::count_if(points, &policy_test::CoveragePoint::reached));
+}
+
+boost::json::array coverage_json(const Points& all) {
+    boost::json::array files;
+    for (const auto& [file, points] : by_file(all)) {
+        boost::json::array array;
+        for (const policy_test::CoveragePoint& point : points)
+            array.push_back({{"line", point.at.line},
+                             {"column", point.at.column},
+                             {"what", point.what},
+                             {"wanted", point.wanted},
+                             {"reached", point.reached}});
+        files.push_back({{"file", file},
+                         {"points", points.size()},
+                         {"reached", reached(points)},
+                         {"list", std::move(array)}});
+    }
+    return files;
+}
+
+boost::json::object mutation_json(const MutationResult& result) {
+    boost::json::array survivors;
+    for (const SurvivingMutant& mutant : result.survivors)
+        survivors.push_back({{"file", mutant.file},
+                             {"line", mutant.at.line},
+                             {"column", mutant.at.column},
+                             {"what", mutant.what}});
+    return {{"mutants", result.mutants},
+            {"killed", result.killed},
+            {"percent", result.percent()},
+            {"survivors", std::move(survivors)}};
+}
+
+} // namespace
+
+void print_coverage(const Points& all, const Colours& colours, std::ostream& out) {
+    for (const auto& [file, points] : by_file(all)) {
+        out << file << ": " << reached(points) << " of " << points.size() << " reached ("
+            << percent_text(reached(points), points.size()) << ")\n";
+        for (const policy_test::CoveragePoint& point : points)
+            if (!point.reached)
+                out << "  " << place_text(file, point.at) << ": " << point.what << ": "
+                    << colours.red("never " + point.wanted) << "\n";
+    }
+}
+
+void print_mutation(const MutationResult& result, const Colours& colours, std::ostream& out) {
+    for (const SurvivingMutant& mutant : result.survivors)
+        out << place_text(mutant.file, mutant.at) << ": " << colours.red("no test notices that") << " "
+            << mutant.what << "\n";
+    out << result.mutants << " mutants, " << result.killed << " killed ("
+        << percent_text(result.killed, result.mutants) << ")\n";
+}
+
 boost::json::object to_json(const TestedFile& file) {
     boost::json::array cases;
     for (const CaseResult& result : file.cases) {
@@ -101,7 +178,10 @@ boost::json::object to_json(const TestedFile& file) {
                          {"ticks", result.ticks},
                          {"findings", std::move(findings)}});
     }
-    return {{"file", file.test.file}, {"tests", std::move(cases)}};
+    boost::json::object object{{"file", file.test.file}, {"tests", std::move(cases)}};
+    if (file.coverage) object["coverage"] = coverage_json(*file.coverage);
+    if (file.mutation) object["mutation"] = mutation_json(*file.mutation);
+    return object;
 }
 
 } // namespace homeostat::cli
