@@ -231,8 +231,8 @@ AnalyzeMemory* memory_for(const PolicySet& policies, Knowledge& knowledge, const
     memory->symptoms.reserve(policies.symptoms.size());
     memory->clears.clear();
     for (const Symptom& symptom : policies.symptoms) {
-        memory->symptoms.push_back({place_of(symptom.rule.raise.expr, memory->raises),
-                                    &knowledge.symptoms[symptom.rule.name.text]});
+        memory->symptoms.push_back(
+            {place_of(symptom.rule.raise.expr, memory->raises), &knowledge.symptoms[symptom.rule.name.text]});
         memory->clears.push_back(symptom.rule.clear ? lanes_of(symptom.rule.clear->expr) : std::nullopt);
     }
     memory->signals.clear();
