@@ -26,7 +26,7 @@ Truth truth_of(promql::Standing standing) {
 // What a condition says of every key: by lanes, or evaluated as a whole.
 class Answer {
   public:
-    explicit Answer(std::string why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
+    explicit Answer(const std::string& why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
     explicit Answer(const promql::Lanes::View& lanes) : Answer("by lanes") { lanes_ = lanes; }
     explicit Answer(Result<ByKey> in_e) : in_e_(std::move(in_e)), in_p_(failure("not asked")) {}
 
