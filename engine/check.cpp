@@ -220,18 +220,14 @@ class Checker {
             return;
         }
         const auto bytes = encode_key(type, *found.object, key);
-        if (!bytes) {
-            std::vector<std::string> words;
-            for (const EnumLayout& enumeration : found.object->enums)
-                std::ranges::move(enumeration.words(), std::back_inserter(words));
-            const bool is_word = type.fields.front().is_number();
-            mistake(file, at, "key of map '" + found.map->name + "': " + bytes.error().what,
-                    is_word ? suggestion(key, words, "") : "expected one such as 10.0.0.7 or 2001:db8::1");
-            return;
-        }
-        if (found.map->is_array() && read_unsigned(type.fields.front(), *bytes) >= found.map->max_entries)
+        const bool is_negative = found.map->is_array() && key.starts_with('-');
+        if (!bytes && !is_negative) return wrong_key(file, at, found, key, bytes.error().what);
+        if (is_negative ||
+            (found.map->is_array() && read_unsigned(type.fields.front(), *bytes) >= found.map->max_entries)) {
             mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
                     "expected 0 to " + std::to_string(found.map->max_entries - 1));
+            return;
+        }
         // Arbitration knows entries by their keys' text: two spellings of one entry would overwrite each
         // other.
         const auto spelling = spellings_.try_emplace({found.map->name, *bytes}, key).first->second;
@@ -239,6 +235,21 @@ class Checker {
             mistake(file, at,
                     "key '" + key + "' of map '" + found.map->name + "' is also written '" + spelling + "'",
                     "write it alike everywhere");
+    }
+
+    void wrong_key(const std::string& file, Position at, const FoundMap& found, const std::string& key,
+                   const std::string& why) {
+        const FieldLayout& field = found.map->key.fields.front();
+        const std::string whose = "key of map '" + found.map->name + "': ";
+        if (!field.is_number())
+            return mistake(file, at, whose + why, "expected one such as 10.0.0.7 or 2001:db8::1");
+        if (const EnumLayout* own = found.object->enumeration(field.enumeration))
+            return mistake(file, at, whose + "'" + key + "' is not in enum " + own->name,
+                           suggestion(key, own->words(), "expected one of " + list_of(own->words())));
+        std::vector<std::string> words;
+        for (const EnumLayout& enumeration : found.object->enums)
+            std::ranges::move(enumeration.words(), std::back_inserter(words));
+        mistake(file, at, whose + why, suggestion(key, words, ""));
     }
 
     void check_setting(const AdaptationRule& rule, const OverlaySetting& setting) {

@@ -3,6 +3,7 @@
 #include "policies/promql/selection.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <utility>
 
@@ -76,9 +77,13 @@ Result<std::vector<Series>> evaluate_range_vector(const Expr& matrix, const Seri
                                                   const EvalOptions& options) {
     std::vector<Series> made;
     const auto done =
-        Evaluation(store, now, options, nullptr).for_each_series(matrix, [&](const RangeSeries& series) {
-            made.push_back({series.labels, {series.points.begin(), series.points.end()}});
-        });
+        Evaluation(store, now, options, nullptr)
+            .for_each_series(
+                matrix,
+                [&](const RangeSeries& series) {
+                    made.push_back({series.labels, {series.points.begin(), series.points.end()}});
+                },
+                Keeps::samples);
     if (!done) return std::unexpected(done.error());
     return made;
 }
@@ -110,7 +115,7 @@ Result<void> Evaluation::spend(std::size_t units) {
 Result<const RE2*> Evaluation::regex(const std::string& pattern) {
     std::shared_ptr<const RE2>& place = regexes_[pattern];
     if (!place) place = compile_regex(pattern);
-    if (!place->ok()) return failure(place->error());
+    if (!place->ok()) return failure(place->error(), EINVAL);
     if (auto affordable = spend(regex_size(*place)); !affordable) return std::unexpected(affordable.error());
     return place.get();
 }

@@ -95,7 +95,7 @@ class Evaluation {
     // step of a subquery, each instruction of a regular expression that is compiled. What costs more than its
     // result shows says so here. Fails beyond work_max.
     Result<void> spend(std::size_t units);
-    // Compiled once in an evaluation.
+    // Compiled once in an evaluation. Error::number is EINVAL where it is no regular expression.
     Result<const RE2*> regex(const std::string& pattern);
 
   private:

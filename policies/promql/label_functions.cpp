@@ -4,6 +4,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 namespace homeostat::promql {
@@ -88,6 +89,7 @@ Result<Value> label_replace(Evaluation& evaluation, const Call& call) {
     const std::string& replacement = text(2);
     const std::string& from = text(3);
     const Result<const RE2*> compiled = evaluation.regex(text(4));
+    if (!compiled && compiled.error().number != EINVAL) return std::unexpected(compiled.error());
     if (!compiled) return failure("invalid regular expression in label_replace(): " + text(4));
     const RE2& expression = **compiled;
     if (auto valid = check_label_name(to, "destination", "label_replace()"); !valid)

@@ -413,9 +413,10 @@ TEST(Eval, TellsMistakesWithTheirPlace) {
     Scenario scenario({flood});
     scenario.play({{eth0, "10"}});
     EXPECT_EQ(refusal(scenario, {.kind = Kind::eval, .text = "sum(pps"}),
-              "column 8: the expression ends too early; expected ')' after the operand of sum");
-    EXPECT_EQ(refusal(scenario, {.kind = Kind::eval, .text = "max_over_time(pps)"}),
-              "column 15: argument 1 of max_over_time is an instant vector; expected a range vector");
+              "column 8: the expression ends too early; expected ')' after the arguments of sum");
+    EXPECT_EQ(
+        refusal(scenario, {.kind = Kind::eval, .text = "max_over_time(pps)"}),
+        "column 15: expected type range vector in call to function \"max_over_time\", got instant vector");
     EXPECT_EQ(
         refusal(scenario, {.kind = Kind::eval, .text = "pps[5m:1m]"}),
         "a subquery has no samples of its own to show; put a function around it, such as max_over_time");
