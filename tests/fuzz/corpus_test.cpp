@@ -37,7 +37,7 @@ TEST_P(Corpus, HoldsWhatIsPromised) {
     EXPECT_LT(files.size(), 200U) << "minimise it with libFuzzer's -merge=1";
     for (const fs::path& file : files) {
         // What crashes leaves this as the last line.
-        RecordProperty("file", file.filename().string());
+        RecordProperty("corpus_file", file.filename().string());
         EXPECT_EQ(GetParam().run(bytes_of(file)), "") << file;
     }
 }
