@@ -3,6 +3,7 @@
 #include "knowledge/series_store.hpp"
 #include "policies/promql/evaluate.hpp"
 #include "policies/promql/parser.hpp"
+#include "policies/promql/series_notation.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -58,34 +59,12 @@ Duration parse_time(std::string_view text) {
     return Duration{std::llround(*seconds * 1000)};
 }
 
-using Values = std::vector<std::optional<double>>; // none: no sample
+using Values = SeriesValues;
 
-// a, a+bxn, a-bxn, axn, _, _xn, stale
-void append_values(Values& values, std::string_view word) {
-    const auto unsupported = Unsupported{"value '" + std::string(word) + "'"};
-    if (word == "stale") {
-        values.emplace_back(stale_marker);
-        return;
-    }
-    const bool gap = word.starts_with('_');
-    std::optional<double> value;
-    std::optional<double> step = 0;
-    if (gap)
-        word.remove_prefix(1);
-    else if (value = take_number(word); !value)
-        throw unsupported;
-    else if (word.starts_with('+') || word.starts_with('-'))
-        step = take_number(word);
-    std::size_t count = 1;
-    if (word.starts_with('x')) {
-        const auto [end, error] = std::from_chars(word.data() + 1, word.data() + word.size(), count);
-        if (error != std::errc{} || end != word.data() + word.size()) throw unsupported;
-        if (!gap) ++count;
-    } else if (!word.empty())
-        throw unsupported;
-    if (!step) throw unsupported;
-    for (std::size_t i = 0; i < count; ++i)
-        values.push_back(gap ? value : *value + *step * static_cast<double>(i));
+void append_values(Values& values, std::string_view text) {
+    const auto parsed = parse_series_values(text);
+    if (!parsed) throw Unsupported{"value '" + std::string(text) + "'"};
+    values.insert(values.end(), parsed->begin(), parsed->end());
 }
 
 struct SeriesLine {
@@ -119,20 +98,15 @@ std::size_t end_of_series(std::string_view line) {
 }
 
 Labels parse_labels(std::string_view text) {
-    if (text == "{}") return {};
-    const auto parsed = parse(text);
-    const auto* selector = parsed ? std::get_if<Selector>(&parsed->node) : nullptr;
-    if (!selector) throw Unsupported{"series '" + std::string(text) + "'"};
-    std::vector<Label> labels{{std::string(metric_name_label), selector->metric_name}};
-    for (const Matcher& m : selector->matchers) labels.push_back({m.label, m.value});
-    return Labels(std::move(labels));
+    auto labels = promql::parse_series(text);
+    if (!labels) throw Unsupported{"series '" + std::string(text) + "'"};
+    return std::move(*labels);
 }
 
-SeriesLine parse_series(std::string_view line) {
+SeriesLine parse_series_line(std::string_view line) {
     const std::size_t end = end_of_series(line);
     SeriesLine made{parse_labels(line.substr(0, end)), {}};
-    for (std::string_view rest = trimmed(line.substr(end)); !rest.empty();)
-        append_values(made.values, take_word(rest));
+    append_values(made.values, line.substr(end));
     return made;
 }
 
@@ -176,7 +150,7 @@ void read_expectation(Case& into, std::string_view line) {
     if (number && rest.empty())
         into.scalar = number;
     else
-        into.series.push_back(parse_series(line));
+        into.series.push_back(parse_series_line(line));
 }
 
 Case read_eval(std::string_view line) {
@@ -335,7 +309,7 @@ std::unique_ptr<SeriesStore> empty_store() {
 }
 
 void load(SeriesStore& store, Duration interval, std::string_view line) {
-    const SeriesLine series = parse_series(line);
+    const SeriesLine series = parse_series_line(line);
     const auto id = store.define(series.labels);
     if (!id) throw Unsupported{id.error().what};
     for (std::size_t i = 0; i < series.values.size(); ++i)
