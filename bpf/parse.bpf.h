@@ -141,6 +141,21 @@ static __always_inline void parse_ipv6(struct xdp_md* ctx, struct frame frame, _
     if (!(place & IPV6_PLACE_LATER_FRAGMENT)) packet->transport = IPV6_PLACE_OFFSET(place);
 }
 
+#define TCP_FLAGS_OFFSET 13
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+// A segment whose flags are not there to see, in a later fragment or cut off, stays PROTO_TCP.
+static __always_inline void parse_tcp(struct frame frame, union packet* packet) {
+    if (packet->proto != PROTO_TCP || packet->transport == 0) return;
+    // The parser finds no header as far in as the mask reaches; it is there for the verifier.
+    const __u8* flags = frame.start + (packet->transport & FRAME_OFFSET_MAX) + TCP_FLAGS_OFFSET;
+    if ((const void*)(flags + 1) > frame.end) return;
+    if ((*flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) packet->proto = PROTO_TCP_SYN;
+}
+
 struct vlan_tag {
     __be16 control;
     __be16 protocol;
@@ -190,5 +205,6 @@ static __always_inline union packet parse_packet(struct xdp_md* ctx) {
         packet.proto = PROTO_ARP;
     else if (!is_vlan(protocol))
         packet.proto = PROTO_OTHER_L2;
+    parse_tcp(frame, &packet);
     return packet;
 }

@@ -10,6 +10,10 @@ set(HOMEOSTAT_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsa
 
 # Decisions must not depend on the machine's fused multiply-add.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  # libstdc++ 12 itself uses what it declares deprecated; clang tells of it where a template is instantiated.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-deprecated-declarations>)
+endif()
 if(HOMEOSTAT_SANITIZE MATCHES thread)
   # GCC warns that it cannot follow fences; Asio has them for architectures that need them.
   add_compile_options(-Wno-tsan)

@@ -47,10 +47,12 @@ Limits read_limits(TomlTable& root) {
     read_limit(*table, "series_max", limits.store.series_max);
     read_limit(*table, "samples_per_series_max", limits.store.samples_per_series_max);
     read_limit(*table, "samples_per_evaluation_max", limits.samples_per_evaluation_max);
+    read_limit(*table, "work_per_evaluation_max", limits.work_per_evaluation_max);
     read_limit(*table, "inputs_queued_max", limits.inputs_queued_max);
     read_limit(*table, "instances_per_symptom_max", limits.instances_per_symptom_max);
     read_limit(*table, "instances_per_adaptation_max", limits.instances_per_adaptation_max);
     read_limit(*table, "changes_per_minute_max", limits.changes_per_minute_max);
+    read_limit(*table, "decisions_kept_max", limits.decisions_kept_max);
     limits.lookback = table->duration("lookback").value_or(limits.lookback);
     if (limits.lookback == Duration{0})
         table->mistake(table->at("lookback"), "a lookback of 0s would hide every sample",
@@ -65,6 +67,10 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
     config.period = table->duration("period").value_or(config.period);
     if (config.period < Duration{1} || config.period > std::chrono::minutes{1})
         table->mistake(table->at("period"), "a period of " + to_text(config.period), "expected 1ms to 1m");
+    config.control = table->string("control");
+    if (config.control && *config.control != no_control && !config.control->starts_with('/'))
+        table->mistake(table->at("control"), "'" + *config.control + "' is no absolute path",
+                       "expected a path such as \"/run/homeostat/eth0.sock\", or \"none\"");
     for (SourceText& folder : table->texts("objects"))
         config.object_folders.push_back(std::move(folder.text));
     for (const SourceText& path : table->texts("policies"))
@@ -217,14 +223,29 @@ void read_link_sensor(TomlTable&, SensorSpec& spec) {
     spec.source = LinkSensorSpec{};
 }
 
+void read_softnet_sensor(TomlTable&, SensorSpec& spec) {
+    if (spec.name.empty()) spec.name = "softnet";
+    spec.source = SoftnetSensorSpec{};
+}
+
+void read_pressure_sensor(TomlTable&, SensorSpec& spec) {
+    if (spec.name.empty()) spec.name = "pressure";
+    spec.source = PressureSensorSpec{};
+}
+
 void read_sensor(TomlTable& table, ControllerConfig& config) {
-    constexpr std::array readers{read_map_sensor, read_ring_sensor, read_link_sensor};
+    constexpr std::array readers{read_map_sensor, read_ring_sensor, read_link_sensor, read_softnet_sensor,
+                                 read_pressure_sensor};
     SensorSpec spec;
     spec.at = table.at();
     spec.name = table.string("name").value_or("");
     read_limit(table, "series_max", spec.series_max);
-    const bool named = table.require_text("type", R"("bpf-map", "bpf-ringbuf" or "rtnetlink")").has_value();
-    const auto type = named ? table.choice("type", {"bpf-map", "bpf-ringbuf", "rtnetlink"}) : std::nullopt;
+    const bool named =
+        table.require_text("type", R"("bpf-map", "bpf-ringbuf", "rtnetlink", "softnet" or "pressure")")
+            .has_value();
+    const auto type =
+        named ? table.choice("type", {"bpf-map", "bpf-ringbuf", "rtnetlink", "softnet", "pressure"})
+              : std::nullopt;
     if (!type) return; // the other keys cannot be judged
     readers[*type](table, spec);
     table.finish();

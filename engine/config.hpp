@@ -16,6 +16,9 @@
 
 namespace homeostat {
 
+// What controller.control says where there is to be no control socket.
+inline constexpr std::string_view no_control = "none";
+
 // A program that may be attached: `function` of an object file, found in the configured folders.
 struct ProgramSpec {
     std::string name;
@@ -82,9 +85,19 @@ struct LinkSensorSpec {
     bool operator==(const LinkSensorSpec&) const = default;
 };
 
+// Each CPU's packet queue, from /proc/net/softnet_stat: softnet_processed_total and its kin, with cpu.
+struct SoftnetSensorSpec {
+    bool operator==(const SoftnetSensorSpec&) const = default;
+};
+
+// How long work waits for CPU, memory and I/O, from /proc/pressure: pressure_some_ratio and its kin.
+struct PressureSensorSpec {
+    bool operator==(const PressureSensorSpec&) const = default;
+};
+
 struct SensorSpec {
     std::string name; // for sensor_up{sensor="…"}; by default its type and map, "bpf-map:proto_counters"
-    std::variant<MapSensorSpec, RingSensorSpec, LinkSensorSpec> source;
+    std::variant<MapSensorSpec, RingSensorSpec, LinkSensorSpec, SoftnetSensorSpec, PressureSensorSpec> source;
     std::size_t series_max = 10'000;
     Position at;
     Position map_at;    // where the map's name stands
@@ -112,6 +125,7 @@ struct ControllerConfig {
     std::string file; // its own path, for diagnostics
     Limits limits;
     Duration period{100};
+    std::optional<std::string> control;      // path of the control socket, or "none"; none: the default one
     std::vector<std::string> object_folders; // empty: the installed ones
     std::vector<ProgramSpec> programs;
     std::vector<InterfaceSpec> interfaces;

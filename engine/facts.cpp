@@ -110,6 +110,7 @@ void losses(const EngineState& state, Values& out) {
     std::uint64_t instances = 0;
     for (const auto& [name, memory] : state.knowledge.symptoms) instances += memory.instances_refused;
     add("instances_per_symptom_max", instances);
+    add("decisions_kept_max", state.history.forgotten());
 }
 
 struct Fact {

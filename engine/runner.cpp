@@ -74,6 +74,7 @@ void Runner::Loop::run() {
         if (descriptors[i]) wait_readable(i);
     }
     if (options.handle_signals) wait_signal();
+    for (Service* service : ports.services) service->start(context, state);
     timer.expires_after(std::chrono::seconds{0});
     wait_period();
     context.run();
@@ -213,7 +214,8 @@ void Runner::Loop::ask_read_back() {
 }
 
 void Runner::Loop::begin_stop() {
-    stopping = true;
+    if (!std::exchange(stopping, true))
+        for (Service* service : ports.services) service->stop();
     timer.cancel();
     signals.cancel(); // but stay caught: a second one must not cut the end short
     for (auto& descriptor : descriptors)

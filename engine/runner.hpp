@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/ports.hpp"
+#include "engine/service.hpp"
 #include "engine/tick.hpp"
 
 #include <functional>
@@ -21,6 +22,7 @@ struct RunnerPorts {
     // On the loop thread, when a reload is asked for (SIGHUP): the next generation, or null to go on with the
     // last good one. It has told its user why.
     std::function<GenerationPtr()> reload;
+    std::vector<Service*> services{}; // on the loop thread, between the ticks
 };
 
 struct RunnerOptions {

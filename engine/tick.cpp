@@ -59,6 +59,7 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
                   decisions);
     if (!generation.shadow) plan_transactions(state.knowledge, inputs.now, decisions);
     sweep_series(state, inputs.now);
+    state.history.add(decisions, generation.limits.decisions_kept_max);
     return decisions;
 }
 

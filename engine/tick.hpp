@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/generation.hpp"
+#include "engine/history.hpp"
 #include "engine/ports.hpp"
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
@@ -49,6 +50,7 @@ struct EngineState {
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;
     std::uint64_t inputs_dropped = 0;
+    DecisionHistory history;
     AnalyzeMemory memory;            // of the generation
     bool adopted = false;            // the generation is taken over
     std::optional<Instant> swept_at; // when series were last forgotten

@@ -47,12 +47,18 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
     return row.back();
 }
 
+constexpr std::size_t nearest_word_max = 100; // bytes; a longer word is no slip of the finger
+
 } // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
     std::string best;
+    if (word.size() > nearest_word_max) return best;
     std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
+        const std::size_t insertions =
+            std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
+        if (insertions >= best_distance) continue;
         const std::size_t distance = edit_distance(word, candidate);
         if (distance < best_distance) {
             best_distance = distance;

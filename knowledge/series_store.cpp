@@ -18,6 +18,7 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
     if (free_.empty()) {
         id = static_cast<SeriesId>(series_.size());
         series_.emplace_back();
+        newest_.push_back({Instant::min(), stale_marker});
         names_.emplace_back();
     } else {
         id = free_.back();
@@ -36,12 +37,12 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
 
 bool SeriesStore::append(SeriesId id, Instant time, double value) {
     Series& series = at(id);
-    if (series.points.size() > series.head && time <= series.newest.time) {
+    if (series.points.size() > series.head && time <= newest(id).time) {
         ++losses_.samples_refused;
         return false;
     }
-    series.newest = {time, value};
-    series.points.push_back(series.newest);
+    newest(id) = {time, value};
+    series.points.push_back({time, value});
     trim(series, time);
     return true;
 }
@@ -69,7 +70,7 @@ void SeriesStore::set_retention(Retention retention) {
         if (!names_[i].live) continue;
         Series& series = series_[i];
         series.retention = retention_(names_[i].labels);
-        if (series.points.size() > series.head) trim(series, series.newest.time);
+        if (series.points.size() > series.head) trim(series, newest_[i].time);
     }
 }
 
@@ -79,7 +80,7 @@ std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback)
         Series& series = series_[i];
         Name& name = names_[i];
         if (!name.live || series.points.empty()) continue;
-        const Point& newest = series.newest;
+        const Point& newest = newest_[i];
         const Duration seen_for = series.retention + (is_stale(newest.value) ? Duration{0} : lookback);
         if (newest.time >= now - seen_for) continue;
         const auto id = static_cast<SeriesId>(i);
@@ -91,6 +92,7 @@ std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback)
         const std::uint64_t next = series.first + series.points.size();
         series = Series{};
         series.first = next;
+        newest_[i] = {Instant::min(), stale_marker};
         name = Name{};
         free_.push_back(id);
         forgotten.push_back(id);

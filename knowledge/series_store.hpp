@@ -99,9 +99,10 @@ class SeriesStore {
     // Valid until the next append.
     History history(SeriesId id) const {
         const Series& series = at(id);
-        return {series.points, series.first, series.first + series.head, &series.newest};
+        return {series.points, series.first, series.first + series.head,
+                &newest_[static_cast<std::size_t>(id)]};
     }
-    // Asks the processor to fetch what newest() and history() read.
+    // Asks the processor to fetch what history() reads.
     void prefetch(SeriesId id) const { __builtin_prefetch(&at(id)); }
 
     // Changes whenever a series comes or goes: a key for caches of selector results.
@@ -111,13 +112,12 @@ class SeriesStore {
     const StoreLosses& losses() const { return losses_; }
 
   private:
-    // What each tick touches, in one line of the processor's cache.
+    // What each tick touches beside the newest sample, in one line of the processor's cache.
     struct alignas(64) Series {
         std::vector<Point> points; // live from `head` on; the dead front is cut when it is half of it
         std::size_t head = 0;
         std::uint64_t first = 0; // the number of points[0], see History
         Duration retention{};
-        Point newest{}; // a copy of the last of the points
     };
     struct Name {
         Labels labels;
@@ -132,6 +132,7 @@ class SeriesStore {
     const Series& at(SeriesId id) const { return series_[static_cast<std::size_t>(id)]; }
     Series& at(SeriesId id) { return series_[static_cast<std::size_t>(id)]; }
     const Name& named(SeriesId id) const { return names_[static_cast<std::size_t>(id)]; }
+    Point& newest(SeriesId id) { return newest_[static_cast<std::size_t>(id)]; }
     void trim(Series& series, Instant newest);
     // The newest sample at or before `at_time`, a stale marker where there is none.
     static Point newest_before(const Series& series, Instant at_time);
@@ -139,7 +140,9 @@ class SeriesStore {
     StoreLimits limits_;
     Retention retention_;
     std::vector<Series> series_; // by id
-    std::vector<Name> names_;    // by id
+    std::vector<Point>
+        newest_;              // by id: a copy of each series' last point; a stale marker where there is none
+    std::vector<Name> names_; // by id
     std::vector<SeriesId> free_;
     std::unordered_map<Labels, SeriesId, LabelsHash> index_; // look-up only, never iterated
     std::map<std::string, SameName, std::less<>> by_name_;
@@ -148,9 +151,8 @@ class SeriesStore {
 };
 
 inline std::optional<Point> SeriesStore::newest(SeriesId id, Instant at_time, Duration lookback) const {
-    const Series& series = at(id);
-    if (series.points.size() == series.head) return std::nullopt;
-    const Point point = series.newest.time <= at_time ? series.newest : newest_before(series, at_time);
+    Point point = newest_[static_cast<std::size_t>(id)];
+    if (point.time > at_time) point = newest_before(at(id), at_time);
     if (point.time <= at_time - lookback || is_stale(point.value)) return std::nullopt;
     return point;
 }

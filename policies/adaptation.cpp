@@ -89,7 +89,8 @@ class AdaptationTick {
     // An instance with nothing to remember need not be kept.
     bool remembers(const AdaptationInstance& instance) const {
         const bool cooling = instance.removed_at && now_ - *instance.removed_at < rule_.cooldown;
-        return cooling || penalty_now(instance) * 2 > reuse() || is_suspended_twofold(instance);
+        return cooling || penalty_now(instance) * 2 > std::min(reuse(), Damping::penalty) ||
+               is_suspended_twofold(instance);
     }
 
     // ---- gates

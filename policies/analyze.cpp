@@ -72,11 +72,11 @@ class Answer {
 // One symptom at one instant.
 class SymptomTick {
   public:
-    // `remembered` is null where there is no memory.
-    SymptomTick(const Symptom& symptom, AnalyzeMemory::OfSymptom* remembered, SymptomMemory& memory,
-                Knowledge& knowledge, Instant now, bool periodic, const AnalyzeLimits& limits,
-                Decisions& decisions)
-        : symptom_(symptom), rule_(symptom.rule), remembered_(remembered), memory_(memory),
+    // `raise` and `clear` are null where they do not run in lanes.
+    SymptomTick(const Symptom& symptom, AnalyzeMemory::Place raise, promql::Lanes* clear,
+                SymptomMemory& memory, Knowledge& knowledge, Instant now, bool periodic,
+                const AnalyzeLimits& limits, Decisions& decisions)
+        : symptom_(symptom), rule_(symptom.rule), raise_(raise), clear_(clear), memory_(memory),
           knowledge_(knowledge), now_(now), periodic_(periodic), limits_(limits), decisions_(decisions),
           evidence_(symptom, knowledge.series, now, limits.evaluation) {}
 
@@ -97,16 +97,15 @@ class SymptomTick {
 
     // In lanes, all symptoms were evaluated together.
     Answer ask_raise() const {
-        if (remembered_ != nullptr && remembered_->raise.lanes != nullptr)
-            if (const auto view = remembered_->raise.lanes->of(remembered_->raise.member); view.judged)
-                return Answer(view);
+        if (raise_.lanes != nullptr)
+            if (const auto view = raise_.lanes->of(raise_.member); view.judged) return Answer(view);
         return Answer(evaluate(rule_.raise.expr));
     }
 
     Answer ask_clear() const {
-        if (remembered_ != nullptr && remembered_->clear) {
-            remembered_->clear->evaluate(knowledge_.series, now_, limits_.evaluation);
-            if (const auto view = remembered_->clear->of(0); view.judged) return Answer(view);
+        if (clear_ != nullptr) {
+            clear_->evaluate(knowledge_.series, now_, limits_.evaluation);
+            if (const auto view = clear_->of(0); view.judged) return Answer(view);
         }
         Answer clear(evaluate(rule_.clear->expr));
         clear.set_presence(evaluate(*symptom_.clear_presence));
@@ -199,7 +198,8 @@ class SymptomTick {
 
     const Symptom& symptom_;
     const SymptomRule& rule_;
-    AnalyzeMemory::OfSymptom* remembered_;
+    AnalyzeMemory::Place raise_;
+    promql::Lanes* clear_;
     SymptomMemory& memory_;
     Knowledge& knowledge_;
     Instant now_;
@@ -229,10 +229,12 @@ AnalyzeMemory* memory_for(const PolicySet& policies, Knowledge& knowledge, const
     memory->raises.clear();
     memory->symptoms.clear();
     memory->symptoms.reserve(policies.symptoms.size());
-    for (const Symptom& symptom : policies.symptoms)
+    memory->clears.clear();
+    for (const Symptom& symptom : policies.symptoms) {
         memory->symptoms.push_back({place_of(symptom.rule.raise.expr, memory->raises),
-                                    symptom.rule.clear ? lanes_of(symptom.rule.clear->expr) : std::nullopt,
                                     &knowledge.symptoms[symptom.rule.name.text]});
+        memory->clears.push_back(symptom.rule.clear ? lanes_of(symptom.rule.clear->expr) : std::nullopt);
+    }
     memory->signals.clear();
     for (const SignalRule& signal : policies.signals)
         memory->signals.push_back({lanes_of(signal.expr.expr), 0, {}});
@@ -268,22 +270,14 @@ Result<void> values_of(const SignalRule& signal, AnalyzeMemory::OfSignal* rememb
     return {};
 }
 
-// Nothing is true, nothing lives, nothing is to be told: then there is nothing to do.
+// Nothing lives and nothing becomes true: then there is nothing to do.
 bool is_quiet(const AnalyzeMemory::OfSymptom& remembered) {
-    const AnalyzeMemory::Place& raise = remembered.raise;
-    SymptomMemory& life = *remembered.life;
-    if (raise.lanes == nullptr || !raise.lanes->is_quiet(raise.member)) return false;
-    if (!life.instances.empty() || !life.error.empty()) return false;
-    life.at_limit = false;
-    return true;
+    return remembered.idle && remembered.raise.lanes != nullptr &&
+           remembered.raise.lanes->is_quiet(remembered.raise.member);
 }
 
-// So far ahead memory is asked for.
-constexpr std::size_t prefetch_symptoms = 8;
-
-void prefetch(const SymptomMemory& life) {
-    __builtin_prefetch(&life.instances);
-    __builtin_prefetch(&life.error);
+bool is_idle(const SymptomMemory& life) {
+    return life.instances.empty() && life.error.empty() && !life.at_limit;
 }
 
 } // namespace
@@ -313,13 +307,15 @@ void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant n
         for (auto& entry : memory->raises) entry.second.evaluate(knowledge.series, now, limits.evaluation);
     for (std::size_t i = 0; i < policies.symptoms.size(); ++i) {
         AnalyzeMemory::OfSymptom* const remembered = memory != nullptr ? &memory->symptoms[i] : nullptr;
-        if (memory != nullptr && i + prefetch_symptoms < memory->symptoms.size())
-            prefetch(*memory->symptoms[i + prefetch_symptoms].life);
         if (remembered != nullptr && is_quiet(*remembered)) continue;
         const Symptom& symptom = policies.symptoms[i];
         SymptomMemory& life =
             remembered != nullptr ? *remembered->life : knowledge.symptoms[symptom.rule.name.text];
-        SymptomTick(symptom, remembered, life, knowledge, now, periodic, limits, decisions).run();
+        promql::Lanes* const clear = memory != nullptr && memory->clears[i] ? &*memory->clears[i] : nullptr;
+        SymptomTick(symptom, remembered != nullptr ? remembered->raise : AnalyzeMemory::Place{}, clear, life,
+                    knowledge, now, periodic, limits, decisions)
+            .run();
+        if (remembered != nullptr) remembered->idle = is_idle(life);
     }
 }
 

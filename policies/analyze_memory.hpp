@@ -26,8 +26,8 @@ struct AnalyzeMemory {
 
     struct OfSymptom {
         Place raise;
-        std::optional<promql::Lanes> clear; // by itself: it is asked seldom
-        SymptomMemory* life = nullptr;      // Knowledge's, which keeps it in its place
+        SymptomMemory* life = nullptr; // Knowledge's, which keeps it in its place
+        bool idle = false;             // as Analyze left its life, there was no instance and nothing to tell
     };
 
     struct OfSignal {
@@ -40,7 +40,9 @@ struct AnalyzeMemory {
     const PolicySet* policies = nullptr;         // that the rest was made for
     std::map<std::string, promql::Lanes> raises; // of all symptoms, by shape
     std::vector<OfSymptom> symptoms;             // in the order of the policy set
-    std::vector<OfSignal> signals;               // in the order of the policy set
+    std::vector<std::optional<promql::Lanes>>
+        clears;                    // of the symptoms, each by itself: they are asked seldom
+    std::vector<OfSignal> signals; // in the order of the policy set
 };
 
 } // namespace homeostat

@@ -163,7 +163,8 @@ std::optional<Budget> read_budget(TomlTable& table) {
     if (!source) return std::nullopt;
     const auto fraction = parse_fraction(source->text);
     const auto window = fraction ? parse_duration(fraction->rest) : failure("");
-    if (window && *window > Duration{0}) return Budget{.count = fraction->count, .window = *window};
+    if (window && *window > Duration{0} && *window <= duration_max)
+        return Budget{.count = fraction->count, .window = *window};
     table.mistake(source->position(0), "'" + source->text + "' is no budget",
                   "expected a number of applications and a time, such as \"6/1h\"");
     return std::nullopt;

@@ -17,34 +17,63 @@ void report(Diagnostics& diagnostics, const SourceText& source, std::size_t offs
                            .expected = std::move(expected)});
 }
 
+// Names that may be meant.
+class Names {
+  public:
+    explicit Names(std::set<std::string> names) : names_(std::move(names)) {}
+
+    void add(const std::string& name) { names_.insert(name); }
+    bool contains(const std::string& name) const { return names_.contains(name); }
+
+    // See nearest(); "" also where too many were asked for: each looks at all names.
+    std::string nearest_to(const std::string& word) {
+        if (++asked_ > asked_max) return "";
+        return nearest(word, {names_.begin(), names_.end()});
+    }
+
+  private:
+    static constexpr std::size_t asked_max = 100;
+
+    std::set<std::string> names_;
+    std::size_t asked_ = 0;
+};
+
 // Sorts by name and drops, with a report, what stands twice.
 template <class Rule, class NameOf> void order_by_name(std::vector<Rule>& rules, std::string_view what,
                                                        NameOf name_of, Diagnostics& diagnostics) {
-    std::ranges::stable_sort(rules, {}, [&](const Rule& rule) { return name_of(rule).text; });
-    for (std::size_t i = 1; i < rules.size();) {
-        const SourceText& first = name_of(rules[i - 1]);
+    std::ranges::stable_sort(rules, {},
+                             [&](const Rule& rule) -> const std::string& { return name_of(rule).text; });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
         const SourceText& second = name_of(rules[i]);
-        if (first.text != second.text) {
-            ++i;
+        if (kept > 0 && name_of(rules[kept - 1]).text == second.text) {
+            const SourceText& first = name_of(rules[kept - 1]);
+            report(diagnostics, second, 0, std::string(what) + " '" + second.text + "' stands twice",
+                   "the first is at " + first.file + ":" + std::to_string(first.position(0).line));
             continue;
         }
-        report(diagnostics, second, 0, std::string(what) + " '" + second.text + "' stands twice",
-               "the first is at " + first.file + ":" + std::to_string(first.position(0).line));
-        rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(i));
+        if (kept != i) rules[kept] = std::move(rules[i]);
+        ++kept;
     }
+    rules.erase(rules.begin() + static_cast<std::ptrdiff_t>(kept), rules.end());
 }
 
-// Depth-first: each thing after those that it depends on. `depend(i, on)` calls on(j, complain) for each j
-// that i depends on; `complain` tells of a circle that this dependency closes.
+// One thing that must come first, and what to tell where that closes a circle.
+struct Dependency {
+    std::size_t on;
+    std::function<void()> complain;
+};
+
+// Depth-first: each thing after those that it depends on. A chain may be as long as a file has rules, so the
+// path is kept here and not on the stack.
 class TopologicalOrder {
   public:
-    using Complain = std::function<void()>;
-    using On = std::function<void(std::size_t, const Complain&)>;
-    using Depend = std::function<void(std::size_t, const On&)>;
+    using DependenciesOf = std::function<std::vector<Dependency>(std::size_t)>;
 
-    TopologicalOrder(std::size_t count, Depend depend)
-        : depend_(std::move(depend)), state_(count, State::unseen) {
-        for (std::size_t i = 0; i < count; ++i) visit(i);
+    TopologicalOrder(std::size_t count, DependenciesOf dependencies_of)
+        : dependencies_of_(std::move(dependencies_of)), state_(count, State::unseen) {
+        for (std::size_t i = 0; i < count; ++i)
+            if (state_[i] == State::unseen) visit_from(i);
     }
 
     const std::vector<std::size_t>& order() const { return order_; }
@@ -52,18 +81,34 @@ class TopologicalOrder {
   private:
     enum class State { unseen, open, done };
 
-    void visit(std::size_t i) {
-        if (state_[i] != State::unseen) return;
-        state_[i] = State::open;
-        depend_(i, [&](std::size_t other, const Complain& complain) {
-            if (state_[other] == State::open) complain();
-            visit(other);
-        });
-        state_[i] = State::done;
-        order_.push_back(i);
+    struct Visit {
+        std::size_t thing;
+        std::vector<Dependency> dependencies;
+        std::size_t next = 0;
+    };
+
+    void visit_from(std::size_t root) {
+        std::vector<Visit> path;
+        const auto enter = [&](std::size_t thing) {
+            state_[thing] = State::open;
+            path.push_back({thing, dependencies_of_(thing)});
+        };
+        enter(root);
+        while (!path.empty()) {
+            Visit& visit = path.back();
+            if (visit.next == visit.dependencies.size()) {
+                state_[visit.thing] = State::done;
+                order_.push_back(visit.thing);
+                path.pop_back();
+                continue;
+            }
+            const Dependency& dependency = visit.dependencies[visit.next++];
+            if (state_[dependency.on] == State::open) dependency.complain();
+            if (state_[dependency.on] == State::unseen) enter(dependency.on);
+        }
     }
 
-    Depend depend_;
+    DependenciesOf dependencies_of_;
     std::vector<State> state_;
     std::vector<std::size_t> order_;
 };
@@ -71,16 +116,18 @@ class TopologicalOrder {
 std::vector<SignalRule> sorted_signals(std::vector<SignalRule> signals, Diagnostics& diagnostics) {
     std::map<std::string, std::size_t> index;
     for (std::size_t i = 0; i < signals.size(); ++i) index[signals[i].name.text] = i;
-    const TopologicalOrder sorted(signals.size(), [&](std::size_t i, const TopologicalOrder::On& on) {
-        const Condition& condition = signals[i].expr;
-        for (const promql::MetricName& metric : promql::metric_names(condition.expr))
+    const TopologicalOrder sorted(signals.size(), [&](std::size_t i) {
+        const SignalRule& signal = signals[i];
+        std::vector<Dependency> dependencies;
+        for (const promql::MetricName& metric : promql::metric_names(signal.expr.expr))
             if (const auto other = index.find(metric.name); other != index.end())
-                on(other->second, [&] {
-                    report(diagnostics, condition.source, metric.at.offset,
-                           "signal '" + signals[i].name.text + "' reads '" + metric.name +
-                               "', which reads it in turn",
-                           "break the circle");
-                });
+                dependencies.push_back({other->second, [&diagnostics, &signal, metric] {
+                                            report(diagnostics, signal.expr.source, metric.at.offset,
+                                                   "signal '" + signal.name.text + "' reads '" + metric.name +
+                                                       "', which reads it in turn",
+                                                   "break the circle");
+                                        }});
+        return dependencies;
     });
     std::vector<SignalRule> result;
     for (const std::size_t i : sorted.order()) result.push_back(std::move(signals[i]));
@@ -92,10 +139,10 @@ std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& ru
                                            const std::vector<std::string>& left_out,
                                            Diagnostics& diagnostics) {
     std::map<std::string, std::size_t> index;
-    std::vector<std::string> names = left_out;
+    Names names({left_out.begin(), left_out.end()});
     for (std::size_t i = 0; i < rules.size(); ++i) {
         index[rules[i].name.text] = i;
-        names.push_back(rules[i].name.text);
+        names.add(rules[i].name.text);
     }
     struct Edge {
         std::size_t other;
@@ -106,8 +153,8 @@ std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& ru
         const auto other = index.find(source.text);
         if (other != index.end()) {
             after[other_first ? i : other->second].push_back({other_first ? other->second : i, &source});
-        } else if (std::ranges::find(left_out, source.text) == left_out.end()) {
-            const std::string meant = nearest(source.text, names);
+        } else if (!names.contains(source.text)) {
+            const std::string meant = names.nearest_to(source.text);
             report(diagnostics, source, 0, "no adaptation is named '" + source.text + "'",
                    meant.empty() ? "declare it with [[adaptation]]" : "did you mean '" + meant + "'?");
         }
@@ -116,34 +163,35 @@ std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& ru
         for (const SourceText& source : rules[i].requirements) connect(i, source, true);
         for (const SourceText& source : rules[i].inhibits) connect(i, source, false);
     }
-    const TopologicalOrder sorted(rules.size(), [&](std::size_t i, const TopologicalOrder::On& on) {
+    const TopologicalOrder sorted(rules.size(), [&](std::size_t i) {
+        std::vector<Dependency> dependencies;
         for (const Edge& edge : after[i])
-            on(edge.other, [&] {
-                report(diagnostics, *edge.source, 0,
-                       "'" + rules[i].name.text + "' and '" + rules[edge.other].name.text +
-                           "' depend on each other by requires and inhibits",
-                       "break the circle");
-            });
+            dependencies.push_back({edge.other, [&rules, &diagnostics, i, edge] {
+                                        report(diagnostics, *edge.source, 0,
+                                               "'" + rules[i].name.text + "' and '" +
+                                                   rules[edge.other].name.text +
+                                                   "' depend on each other by requires and inhibits",
+                                               "break the circle");
+                                    }});
+        return dependencies;
     });
     return sorted.order();
 }
 
-void check_metrics(const Condition& condition, const ProvidedMetrics& provided, Diagnostics& diagnostics) {
+void check_metrics(const Condition& condition, Names& provided, Diagnostics& diagnostics) {
     for (const promql::MetricName& metric : promql::metric_names(condition.expr)) {
         if (provided.contains(metric.name)) continue;
-        const std::string meant = nearest(metric.name, {provided.begin(), provided.end()});
+        const std::string meant = provided.nearest_to(metric.name);
         report(diagnostics, condition.source, metric.at.offset,
                "no sensor and no signal provides '" + metric.name + "'",
                meant.empty() ? "declare a sensor or a signal of this name" : "did you mean '" + meant + "'?");
     }
 }
 
-void check_symptom_names(const AdaptationRule& rule, const std::vector<Symptom>& symptoms,
-                         std::vector<std::string> names, Diagnostics& diagnostics) {
-    for (const Symptom& symptom : symptoms) names.push_back(symptom.rule.name.text);
+void check_symptom_names(const AdaptationRule& rule, Names& symptoms, Diagnostics& diagnostics) {
     for (const auto& [name, offset] : symptoms_of(rule.when)) {
-        if (std::ranges::find(names, name) != names.end()) continue;
-        const std::string meant = nearest(name, names);
+        if (symptoms.contains(name)) continue;
+        const std::string meant = symptoms.nearest_to(name);
         report(diagnostics, rule.when_source, offset, "no symptom is named '" + name + "'",
                meant.empty() ? "declare it with [[symptom]]" : "did you mean '" + meant + "'?");
     }
@@ -184,14 +232,16 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     set.signals = sorted_signals(std::move(set.signals), diagnostics);
     set.plan_order = order_adaptations(set.adaptations, left_out, diagnostics);
 
-    ProvidedMetrics all = provided != nullptr ? *provided : ProvidedMetrics{};
-    all.insert(left_out.begin(), left_out.end());
+    Names symptoms({left_out.begin(), left_out.end()});
+    for (const Symptom& symptom : set.symptoms) symptoms.add(symptom.rule.name.text);
+    Names all(provided != nullptr ? *provided : ProvidedMetrics{});
+    for (const std::string& name : left_out) all.add(name);
     for (const SignalRule& signal : set.signals) {
         if (provided != nullptr && provided->contains(signal.name.text))
             report(diagnostics, signal.name, 0,
                    "'" + signal.name.text + "' is a metric that a sensor or the controller provides",
                    "name the signal differently");
-        all.insert(signal.name.text);
+        all.add(signal.name.text);
     }
     const auto take = [&](const Condition& condition) {
         if (provided != nullptr) check_metrics(condition, all, diagnostics);
@@ -203,7 +253,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         if (symptom.rule.clear) take(*symptom.rule.clear);
     }
     for (const AdaptationRule& adaptation : set.adaptations) {
-        check_symptom_names(adaptation, set.symptoms, left_out, diagnostics);
+        check_symptom_names(adaptation, symptoms, diagnostics);
         if (!adaptation.verify) continue;
         const std::size_t before = set.selectors.size();
         take(adaptation.verify->expect);

@@ -49,9 +49,9 @@ std::size_t utf8_length(char lead) {
 // Columns count characters, as toml++ does.
 class PlaceWalker {
   public:
-    PlaceWalker(const std::vector<std::string>& lines, Position at) : lines_(&lines), at_({at.line, 1}) {
-        while (at_.column < at.column && !rest().empty()) skip(1, utf8_length(rest().front()));
-    }
+    // `byte` is where `at` stands in its line.
+    PlaceWalker(const std::vector<std::string>& lines, Position at, std::size_t byte)
+        : lines_(&lines), at_(at), byte_(byte) {}
 
     std::vector<Position> places(std::string_view value) {
         const char quote = here();
@@ -115,8 +115,91 @@ class PlaceWalker {
 
     const std::vector<std::string>* lines_;
     Position at_;
-    std::size_t byte_ = 0; // of at_, in its line
+    std::size_t byte_; // of at_, in its line
 };
+
+// How deep the values of the text nest, at most: brackets that are open, and the dots of a key. Only what
+// stands in strings and comments is passed over, so a number with a point counts as a key.
+class NestingMeter {
+  public:
+    // The place where the limit is passed; none where it is not.
+    static std::optional<Position> too_deep(const std::vector<std::string>& lines) {
+        NestingMeter meter;
+        for (std::size_t i = 0; i < lines.size(); ++i)
+            if (const auto byte = meter.read(lines[i]))
+                return Position{static_cast<int>(i) + 1, static_cast<int>(*byte) + 1};
+        return std::nullopt;
+    }
+
+  private:
+    std::optional<std::size_t> read(std::string_view line) {
+        dots_ = 0;
+        for (std::size_t at = 0; at < line.size();) {
+            if (!quote_.empty()) {
+                at = end_of_string(line, at);
+                continue;
+            }
+            const char c = line[at];
+            if (c == '#') break;
+            if (c == '"' || c == '\'') {
+                const std::string three(3, c);
+                quote_ = line.substr(at).starts_with(three) ? three : std::string(1, c);
+                at += quote_.size();
+                continue;
+            }
+            count(c);
+            if (open_ + dots_ > toml_depth_max) return at;
+            ++at;
+        }
+        if (quote_.size() == 1) quote_.clear(); // a string that is not closed on its line: a syntax error
+        return std::nullopt;
+    }
+
+    void count(char c) {
+        if (c == '.')
+            ++dots_;
+        else if (c == '=' || c == ',' || c == ']' || c == '}' || c == '[' || c == '{')
+            dots_ = 0;
+        if (c == '[' || c == '{') ++open_;
+        if ((c == ']' || c == '}') && open_ > 0) --open_;
+    }
+
+    // Where reading goes on: behind the string where it ends on this line.
+    std::size_t end_of_string(std::string_view line, std::size_t at) {
+        while (at < line.size()) {
+            if (quote_.front() == '"' && line[at] == '\\') {
+                at += 2;
+                continue;
+            }
+            if (line.substr(at).starts_with(quote_)) {
+                at += quote_.size();
+                quote_.clear();
+                return at;
+            }
+            ++at;
+        }
+        return line.size();
+    }
+
+    std::string quote_; // of the string that is open; empty outside of strings
+    std::size_t open_ = 0;
+    std::size_t dots_ = 0;
+};
+
+// What the parser of TOML must not be given: its tables refer to each other recursively.
+std::optional<Diagnostic> beyond_limits(std::string_view text, const std::vector<std::string>& lines) {
+    if (text.size() > toml_bytes_max)
+        return Diagnostic{.file = {},
+                          .at = {},
+                          .what = "the file has " + std::to_string(text.size()) + " bytes",
+                          .expected = "expected at most " + std::to_string(toml_bytes_max)};
+    if (const auto at = NestingMeter::too_deep(lines))
+        return Diagnostic{.file = {},
+                          .at = *at,
+                          .what = "nested deeper than " + std::to_string(toml_depth_max) + " levels",
+                          .expected = "expected fewer dots or brackets"};
+    return std::nullopt;
+}
 
 } // namespace
 
@@ -124,7 +207,12 @@ std::unique_ptr<TomlFile> TomlFile::parse(std::string_view text, std::string nam
     auto file = std::make_unique<TomlFile>();
     file->name_ = std::move(name);
     file->diagnostics_ = &diagnostics;
-    file->lines_ = split_lines(text);
+    if (text.size() <= toml_bytes_max) file->lines_ = split_lines(text);
+    if (auto refused = beyond_limits(text, file->lines_)) {
+        refused->file = file->name_;
+        diagnostics.push_back(std::move(*refused));
+        return nullptr;
+    }
     toml::parse_result result = toml::parse(text);
     if (!result) {
         const toml::source_position at = result.error().source().begin;
@@ -136,6 +224,20 @@ std::unique_ptr<TomlFile> TomlFile::parse(std::string_view text, std::string nam
     }
     file->root_ = std::move(result).table();
     return file;
+}
+
+// A line may hold thousands of strings, so where its characters begin is found once.
+std::size_t TomlFile::byte_of(Position at) {
+    if (at.line < 1 || static_cast<std::size_t>(at.line) > lines_.size() || at.column < 1) return 0;
+    const std::string& line = lines_[static_cast<std::size_t>(at.line) - 1];
+    if (at.line != indexed_line_) {
+        indexed_line_ = at.line;
+        characters_.clear();
+        for (std::size_t byte = 0; byte < line.size(); byte += utf8_length(line[byte]))
+            characters_.push_back(static_cast<std::uint32_t>(byte));
+    }
+    const auto character = static_cast<std::size_t>(at.column) - 1;
+    return character < characters_.size() ? characters_[character] : line.size();
 }
 
 TomlTable TomlFile::root() { return {*this, root_, ""}; }
@@ -159,6 +261,11 @@ std::string TomlTable::path_to(std::string_view key) const {
 }
 
 void TomlTable::mistake(Position at, std::string what, std::string expected) {
+    if (file_->mistakes_ > toml_mistakes_max) return;
+    if (++file_->mistakes_ > toml_mistakes_max) {
+        what = "more than " + std::to_string(toml_mistakes_max) + " mistakes; the rest is not told";
+        expected.clear();
+    }
     file_->diagnostics_->push_back(
         {.file = file_->name_, .at = at, .what = std::move(what), .expected = std::move(expected)});
 }
@@ -169,9 +276,10 @@ void TomlTable::wrong_type(const toml::node& node, std::string_view key, std::st
 }
 
 SourceText TomlTable::source(const toml::node& node, const std::string& value) const {
+    const Position at = position_of(node);
     return {.file = file_->name_,
             .text = value,
-            .at = PlaceWalker(file_->lines_, position_of(node)).places(value)};
+            .at = PlaceWalker(file_->lines_, at, file_->byte_of(at)).places(value)};
 }
 
 std::optional<SourceText> TomlTable::text(std::string_view key) {
@@ -239,7 +347,12 @@ std::optional<Duration> TomlTable::duration(std::string_view key) {
         return std::nullopt;
     }
     const auto parsed = parse_duration(value->get());
-    if (parsed) return *parsed;
+    if (parsed && *parsed <= duration_max) return *parsed;
+    if (parsed) {
+        mistake(position_of(*node), "'" + path_to(key) + "' is longer than 100 years",
+                "expected a shorter time");
+        return std::nullopt;
+    }
     mistake(position_of(*node), "'" + path_to(key) + "' is \"" + value->get() + "\", which is no duration",
             "expected one such as \"100ms\", \"5s\" or \"1h30m\"");
     return std::nullopt;
@@ -336,12 +449,13 @@ bool TomlTable::is_boolean(std::string_view key) const {
 
 SourceText TomlTable::key_text(std::string_view key) const {
     SourceText text{.file = file_->name_, .text = std::string(key), .at = {}};
-    for (const auto& [candidate, node] : *table_) {
-        if (candidate.str() != key) continue;
-        const toml::source_position begin = candidate.source().begin;
-        const Position at{static_cast<int>(begin.line), static_cast<int>(begin.column)};
-        text.at.assign(key.size() + 1, at);
+    const auto found = table_->find(key);
+    Position at{};
+    if (found != table_->cend()) {
+        const toml::source_position begin = found->first.source().begin;
+        at = {static_cast<int>(begin.line), static_cast<int>(begin.column)};
     }
+    text.at.assign(key.size() + 1, at);
     return text;
 }
 

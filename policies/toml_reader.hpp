@@ -22,6 +22,12 @@ namespace homeostat {
 
 class TomlTable;
 
+// Beyond every use, and far from overflow in all that is computed with it.
+inline constexpr Duration duration_max = std::chrono::hours{100 * 365 * 24};
+inline constexpr std::size_t toml_bytes_max = std::size_t{1} << 20; // of one file
+inline constexpr std::size_t toml_depth_max = 64;                   // of its tables, arrays and dotted keys
+inline constexpr std::size_t toml_mistakes_max = 1'000;             // told of one file
+
 // A parsed file. Tables that were read from it refer to it.
 class TomlFile {
   public:
@@ -33,7 +39,12 @@ class TomlFile {
   private:
     friend class TomlTable;
     std::string name_;
+    std::size_t byte_of(Position at); // in its line
+
     std::vector<std::string> lines_;
+    int indexed_line_ = 0;
+    std::vector<std::uint32_t> characters_; // of the indexed line: the byte at which each one begins
+    std::size_t mistakes_ = 0;
     toml::table root_;
     Diagnostics* diagnostics_ = nullptr;
 };

@@ -176,9 +176,14 @@ std::vector<std::string> drivers_of(const When& when) {
     return drivers;
 }
 
-std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
+std::set<Labels> candidates_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
     std::set<Labels> keys;
     collect_drivers(when, symptoms, keys);
+    return keys;
+}
+
+std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms) {
+    std::set<Labels> keys = candidates_of(when, symptoms);
     std::erase_if(keys, [&](const Labels& key) { return !holds(when, key, symptoms); });
     return keys;
 }

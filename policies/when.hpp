@@ -40,6 +40,9 @@ std::vector<std::string> drivers_of(const When& when);
 // none agrees; under `or`, either side drives.
 std::set<Labels> instances_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms);
 
+// The label sets that it is asked for: those of the symptoms that drive.
+std::set<Labels> candidates_of(const When& when, const std::map<std::string, SymptomMemory>& symptoms);
+
 // Whether it holds for this key.
 bool holds(const When& when, const Labels& key, const std::map<std::string, SymptomMemory>& symptoms);
 

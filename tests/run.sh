@@ -8,8 +8,9 @@ usage() {
     cat <<'END'
 usage: tests/run.sh [--preset NAME]... [--filter PATTERN] [--count NAME=passed|failed]...
 
-  --preset NAME     only this preset: release, asan or tsan; may be repeated. By default all of them:
-                    release and asan run every test, tsan runs engine_runner_test.
+  --preset NAME     only this preset: release, asan, tsan or fuzz; may be repeated. By default all of them:
+                    release and asan run every test, tsan runs engine_runner_test, fuzz runs each fuzz target
+                    for ten seconds (longer: tests/fuzz/run.sh).
   --filter PATTERN  only test programs and system scripts whose name matches this shell pattern
   --count NAME=...  counts a check that was made before among the tests
 Packages that are missing are installed, which needs root. Tests that need root are skipped without it.
@@ -23,6 +24,7 @@ passed=0 failed=0 skipped=0
 failures=()
 logs=build/test-logs
 program_time_max=900s # for one test program or script
+fuzz_seconds=10        # for one fuzz target
 
 fail() {
     failures+=("$1")
@@ -71,7 +73,7 @@ while [ $# -gt 0 ]; do
         ;;
     esac
 done
-[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)
+[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan fuzz)
 
 # Where this script itself ends unexpectedly, that is a failure too.
 trap 'fail "tests/run.sh (ended early)"; closing' EXIT
@@ -189,9 +191,42 @@ run_system_script() {
     esac
 }
 
+# The fuzz targets, two at a time.
+run_fuzz_targets() {
+    local program target names=()
+    for program in build/fuzz/tests/fuzz_*; do
+        target=${program##*/}
+        # shellcheck disable=SC2254 # a pattern
+        case $target in $filter) names+=("${target#fuzz_}") ;; esac
+    done
+    [ ${#names[@]} -gt 0 ] || return 0
+    mkdir -p "$logs/fuzz"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    printf '%s\n' "${names[@]}" | xargs -P 2 -I {} timeout -k 10s "$program_time_max" bash -c \
+        'tests/fuzz/run.sh "$1" "$2" >"$3/$1.log" 2>&1 </dev/null; echo $? >"$3/$1.code"' _ {} "$fuzz_seconds" "$logs/fuzz"
+    for target in "${names[@]}"; do count_fuzz_target "$target"; done
+}
+
+count_fuzz_target() {
+    local log=$logs/fuzz/$1.log code
+    code=$(cat "$logs/fuzz/$1.code" 2>/dev/null || echo 124)
+    if [ "$code" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "fuzz: $1: passed ($(sed -nE 's/^stat::number_of_executed_units: *//p' "$log") executions)"
+    else
+        fail "fuzz: $1: $(explain_end "$code")"
+        echo "fuzz: $1: FAILED"
+        show_log "$log"
+    fi
+}
+
 run_preset() {
     local name names=()
     build "$1" || return
+    if [ "$1" = fuzz ]; then
+        run_fuzz_targets
+        return
+    fi
     mapfile -t names < <(programs_of "$1")
     [ ${#names[@]} -gt 0 ] || fail "$1: no tests were found"
     for name in "${names[@]}"; do
@@ -200,7 +235,7 @@ run_preset() {
     done
 }
 
-if ! configs/install-packages.sh build run test; then
+if ! configs/install-packages.sh build run test fuzz; then
     fail "packages"
 fi
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}

@@ -19,6 +19,12 @@ struct Command {
 
 std::span<const Command> commands();
 
+int decisions_command(const std::vector<std::string>& arguments);
+int eval_command(const std::vector<std::string>& arguments);
+int explain_command(const std::vector<std::string>& arguments);
+int signals_command(const std::vector<std::string>& arguments);
+int symptoms_command(const std::vector<std::string>& arguments);
+int whynot_command(const std::vector<std::string>& arguments);
 int check_command(const std::vector<std::string>& arguments);
 int lab_command(const std::vector<std::string>& arguments);
 int run_command(const std::vector<std::string>& arguments);

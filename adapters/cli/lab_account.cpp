@@ -114,7 +114,7 @@ std::string account_text(const LabStory& story, const LabFigures& figures) {
     result += fmt::format(
         "\n  counted in the kernel: {:.0f} UDP, {:.0f} ICMP, {:.0f} TCP packets; {:.0f} UDP dropped\n",
         story.signal("counted_packets,proto=udp"), story.signal("counted_packets,proto=icmp"),
-        story.signal("counted_packets,proto=tcp"),
+        story.signal("counted_packets,proto=tcp") + story.signal("counted_packets,proto=tcp_syn"),
         story.signal("dropped_packets,proto=udp,reason=rate_limit,verdict=drop"));
 
     result += "\nReceipts\n";

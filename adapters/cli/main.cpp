@@ -11,11 +11,17 @@ namespace homeostat::cli {
 
 namespace {
 
-constexpr std::array<Command, 4> all_commands{
+constexpr std::array<Command, 10> all_commands{
     {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
      {"check", "say what is wrong in configurations and policies", check_command},
      {"test", "run unit tests of policies", test_command},
-     {"lab", "show a controller at work in a private network, on real packets", lab_command}}};
+     {"lab", "show a controller at work in a private network, on real packets", lab_command},
+     {"eval", "the value of an expression in a running controller", eval_command},
+     {"explain", "why something was decided", explain_command},
+     {"whynot", "what stands in the way of an adaptation or a symptom", whynot_command},
+     {"symptoms", "the state of every symptom", symptoms_command},
+     {"decisions", "what was decided lately", decisions_command},
+     {"signals", "the values of all signals", signals_command}}};
 
 constexpr std::string_view introduction =
     R"(homeostat watches the network through eBPF, decides by policies that you wrote, and changes what is
@@ -39,7 +45,7 @@ void print_help(std::ostream& out) {
     out << introduction;
     for (const Command& command : all_commands) {
         std::string name(command.name);
-        name.resize(8, ' ');
+        name.resize(10, ' ');
         out << "  " << name << command.summary << "\n";
     }
     out << closing;

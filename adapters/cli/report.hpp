@@ -15,6 +15,7 @@ struct LogLine {
     std::string text;
 };
 
+LogLine log_line(const Decided& decided);
 // A line for each decision, in the order in which they were made.
 std::vector<LogLine> log_lines(const Decisions& decisions);
 

@@ -1,8 +1,11 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
 #include "adapters/cli/options.hpp"
+#include "adapters/cli/question_json.hpp"
 #include "adapters/cli/report.hpp"
 #include "adapters/cli/world.hpp"
+#include "adapters/control/paths.hpp"
+#include "adapters/control/server.hpp"
 #include "adapters/rtnetlink/links.hpp"
 #include "engine/runner.hpp"
 
@@ -183,7 +186,27 @@ void start_log() {
     spdlog::set_default_logger(std::move(logger));
 }
 
-int run_loop(Shell& shell, World& world, const RunOptions& options) {
+Result<boost::json::object> answer_request(const EngineState& state, const boost::json::object& request) {
+    const auto question = read_question(request);
+    if (!question) return std::unexpected(question.error());
+    const auto answer = ask(state, *question);
+    if (!answer) return std::unexpected(answer.error());
+    return answer_json(*answer);
+}
+
+// Null where there is none: it was not wanted, or the default place cannot be used. A place that the
+// configuration names must be usable.
+Result<std::unique_ptr<control::Server>> open_control(const ControllerConfig& config) {
+    if (config.control == no_control) return nullptr;
+    const std::string path = config.control.value_or(control::default_path(config.file));
+    auto server = control::Server::open(path, "homeostat " HOMEOSTAT_VERSION, answer_request);
+    if (server) spdlog::info("questions are answered on {}", path);
+    if (server || config.control) return server;
+    spdlog::warn("{}; the controller goes on, and cannot be asked", server.error().what);
+    return nullptr;
+}
+
+int run_loop(Shell& shell, World& world, const RunOptions& options, control::Server* control) {
     const auto clock = real_clock();
     std::vector<Sensor*> sensors;
     for (const auto& sensor : world.sensors) sensors.push_back(sensor.get());
@@ -192,12 +215,13 @@ int run_loop(Shell& shell, World& world, const RunOptions& options) {
                    .sensors = std::move(sensors),
                    .datapath = world.datapath.get(),
                    .decided = [&](const Decisions& d, const EngineState& state) { shell.decided(d, state); },
-                   .reload = [&] { return shell.reload(); }},
+                   .reload = [&] { return shell.reload(); },
+                   .services = control != nullptr ? std::vector<Service*>{control} : std::vector<Service*>{}},
                   {.period = shell.loaded().config.period});
     spdlog::info("generation {}: {} interface(s), {} sensor(s), {} adaptation(s), every {}{}",
                  shell.generation()->number, shell.loaded().config.interfaces.size(),
                  shell.loaded().config.sensors.size(), shell.generation()->policies.adaptations.size(),
-                 to_text(shell.loaded().config.period),
+                 homeostat::to_text(shell.loaded().config.period),
                  options.shadow ? ", in shadow: nothing will be changed" : "");
     if (options.json) print_line(ready_json(*shell.generation(), clock()));
     runner.run();
@@ -228,7 +252,12 @@ int run_command(const std::vector<std::string>& arguments) {
         std::cerr << "homeostat run: " << world.error().what << "\n";
         return exit_failure;
     }
-    return run_loop(shell, *world, options);
+    const auto control = open_control(shell.loaded().config);
+    if (!control) {
+        std::cerr << "homeostat run: " << control.error().what << "\n";
+        return exit_failure;
+    }
+    return run_loop(shell, *world, options, control->get());
 }
 
 } // namespace homeostat::cli

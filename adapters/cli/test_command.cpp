@@ -139,7 +139,7 @@ class Progress {
 };
 
 MutationResult mutate(const policy_test::PolicyTest& test) {
-    const auto mutants = policy_test::mutants_of(test.policies);
+    const auto mutants = policy_test::mutants_of(test.policies, test.beside);
     MutationResult result;
     Progress progress(mutants.size());
     std::size_t likely = 0;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <tuple>
 
 namespace homeostat::policy_test {
@@ -63,7 +64,8 @@ bool counts_as_open(const GateVerdict& verdict) {
 } // namespace
 
 Coverage::Coverage(const PolicyTest& test) {
-    for (const PolicyDocument& policy : test.policies) {
+    const std::size_t tested = test.policies.size() - std::min(test.beside, test.policies.size());
+    for (const PolicyDocument& policy : std::span(test.policies).first(tested)) {
         for (const SignalRule& rule : policy.signals)
             add_parts("signal " + rule.name.text, rule.expr, rule.expr.expr, "");
         for (const SymptomRule& rule : policy.symptoms) add_symptom(rule);

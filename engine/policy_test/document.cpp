@@ -242,6 +242,9 @@ void read_head(TomlTable& root, PolicyTest& test) {
     if (test.policy_files.empty() && !root.has("policies"))
         root.mistake({1, 1}, "'policies' is missing",
                      "expected the files that are tested, from this file's folder");
+    const std::vector<SourceText> beside = root.texts("beside");
+    test.beside = beside.size();
+    test.policy_files.insert(test.policy_files.end(), beside.begin(), beside.end());
     test.period = read_period(root, test.period);
     test.start = default_start;
     if (const auto start = root.text("start")) {

@@ -164,6 +164,7 @@ struct PolicyTest {
     Instant start;                        // wall time of 0s
     std::optional<Duration> latency;      // of transactions; none: their outcomes come with the next tick
     std::vector<SourceText> policy_files; // from the document's folder
+    std::size_t beside = 0;               // the last so many of them are there, and are not what is tested
     DesiredState baseline;
     std::vector<std::string> programs; // for xdp_program: those of baseline, policies and `programs`
     std::vector<TestCase> cases;

@@ -311,9 +311,9 @@ class Mutator {
 
 } // namespace
 
-std::vector<Mutant> mutants_of(const std::vector<PolicyDocument>& policies) {
+std::vector<Mutant> mutants_of(const std::vector<PolicyDocument>& policies, std::size_t beside) {
     std::vector<Mutant> mutants;
-    for (std::size_t i = 0; i < policies.size(); ++i) Mutator(policies, i, mutants).run();
+    for (std::size_t i = 0; i + beside < policies.size(); ++i) Mutator(policies, i, mutants).run();
     std::ranges::stable_sort(mutants, {}, [](const Mutant& m) { return std::tie(m.document, m.at); });
     return mutants;
 }

@@ -20,8 +20,9 @@ struct Mutant {
 };
 
 // In the order of files and places. A change that no test could notice is none: a shadowed default, a rate
-// that becomes an increase over one second, a priority that nobody contests.
-std::vector<Mutant> mutants_of(const std::vector<PolicyDocument>& policies);
+// that becomes an increase over one second, a priority that nobody contests. The last `beside` policies are
+// not changed.
+std::vector<Mutant> mutants_of(const std::vector<PolicyDocument>& policies, std::size_t beside = 0);
 
 enum class Fate {
     killed,   // a test failed

@@ -77,6 +77,10 @@ class Applications {
         return least_of;
     }
 
+    // How many instances there are is not known where their labels are not.
+    bool is_countable() const { return std::ranges::none_of(keys_, &ResultLabels::open); }
+    std::uint64_t by_one_instance() const { return by_gates().count; }
+
     // The gates of its instances allow no more than the budget does.
     bool has_idle_budget() const {
         const std::uint64_t count = rule_.budget ? key_count({}) : 0;
@@ -292,11 +296,14 @@ std::string to_text(const FlapBound& bound) {
 void warn_of_flapping(const PolicySet& policies, const promql::Schema& schema, const FlapLimits& limits,
                       const std::vector<FlapBound>& bounds, Diagnostics& diagnostics) {
     for (const AdaptationRule& rule : policies.adaptations) {
-        if (Applications(rule, policies, schema, limits).has_idle_budget())
+        const Applications applications(rule, policies, schema, limits);
+        if (applications.has_idle_budget())
             diagnostics.push_back(warning("budget-never-binds", rule.name, 0,
                                           "the budget of '" + rule.name.text +
                                               "' is never used up: its min_hold and cooldown allow less",
                                           "remove it, or let it be smaller"));
+        // Its gates may well do: with a configuration, more can be said.
+        if (!applications.is_countable() && 2 * applications.by_one_instance() <= changes_warned_of) continue;
         const FlapBound* worst = nullptr;
         std::uint64_t changes = changes_warned_of;
         for (const FlapBound& bound : bounds)

@@ -75,6 +75,43 @@ Values values_of(const Vector& samples, const std::vector<std::size_t>& places) 
     return values;
 }
 
+// The `count` samples that come first, kept in a binary heap whose root is the worst of them, as Prometheus
+// does: which of several equal samples stay follows from the heap, so it is the same one, operation by
+// operation.
+std::vector<std::size_t> first_of(const std::vector<std::size_t>& places, std::size_t count,
+                                  const Vector& samples, bool largest) {
+    std::vector<std::size_t> heap;
+    const auto value = [&](std::size_t place) { return samples[place].value; };
+    const auto less = [&](double a, double b) { return largest ? a < b : a > b; };
+    const auto worse = [&](std::size_t i, std::size_t j) { // NaN is worse than any, also than NaN
+        return std::isnan(value(heap[i])) || less(value(heap[i]), value(heap[j]));
+    };
+    const auto displaces = [&](double better, double worst) {
+        return less(worst, better) || (std::isnan(worst) && !std::isnan(better));
+    };
+    const auto sift_up = [&](std::size_t i) {
+        for (std::size_t parent = (i - 1) / 2; i > 0 && worse(i, parent); i = parent, parent = (i - 1) / 2)
+            std::swap(heap[i], heap[parent]);
+    };
+    const auto sift_down = [&](std::size_t i) {
+        for (std::size_t child = 1; (child = 2 * i + 1) < heap.size(); i = child) {
+            if (child + 1 < heap.size() && worse(child + 1, child)) ++child;
+            if (!worse(child, i)) return;
+            std::swap(heap[i], heap[child]);
+        }
+    };
+    for (const std::size_t place : places) {
+        if (heap.size() < count) {
+            heap.push_back(place);
+            sift_up(heap.size() - 1);
+        } else if (displaces(value(place), value(heap.front()))) {
+            heap.front() = place;
+            sift_down(0);
+        }
+    }
+    return heap;
+}
+
 // NaN comes last in either order; equal values keep the canonical order.
 Vector extremes(const Vector& samples, const Groups& groups, bool largest, double count) {
     const auto before = [&](std::size_t a, std::size_t b) {
@@ -83,10 +120,12 @@ Vector extremes(const Vector& samples, const Groups& groups, bool largest, doubl
         return largest ? x > y : x < y;
     };
     Vector made;
+    if (count < 1) return made;
     for (const auto& entry : groups) {
-        std::vector<std::size_t> places = entry.second;
+        std::vector<std::size_t> places =
+            first_of(entry.second, static_cast<std::size_t>(count), samples, largest);
+        std::ranges::sort(places);
         std::ranges::stable_sort(places, before);
-        if (static_cast<double>(places.size()) > count) places.resize(static_cast<std::size_t>(count));
         for (const std::size_t place : places) made.push_back(samples[place]);
     }
     return made;
@@ -102,12 +141,29 @@ std::string plain_number(double value) {
     return std::string(buffer.data(), end);
 }
 
-Result<Vector> count_values(const Vector& samples, const Groups& groups, const std::string& label) {
-    if (label.empty()) return failure("invalid label name '' in count_values");
+// In quotes, with what is no ASCII escaped: the name is no UTF-8.
+std::string escaped(std::string_view text) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    std::string made = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte > 0x7e)
+            ((made += "\\x") += hex[byte >> 4]) += hex[byte & 15];
+        else
+            made += c;
+    }
+    return made + '"';
+}
+
+// The value is a label of the sample before it is grouped, so that `without` may take it away again.
+Result<Vector> count_values(const Vector& samples, const Aggregation& aggregation, const std::string& label) {
+    if (!is_label_name(label)) return failure("invalid label name " + escaped(label));
     std::map<Labels, double> counts;
-    for (const auto& [labels, places] : groups)
-        for (const std::size_t place : places)
-            ++counts[labels.with(label, plain_number(samples[place].value))];
+    for (const Sample& sample : samples) {
+        const std::string value = plain_number(sample.value);
+        ++counts[aggregation.without ? group_labels(sample.labels.with(label, value), aggregation)
+                                     : group_labels(sample.labels, aggregation).with(label, value)];
+    }
     Vector made;
     for (const auto& [labels, count] : counts) made.push_back({labels, count});
     return made;
@@ -115,10 +171,10 @@ Result<Vector> count_values(const Vector& samples, const Groups& groups, const s
 
 // How many topk and bottomk take; 0 or less is none.
 Result<double> whole_count(double k) {
-    if (std::isnan(k))
-        return failure("the parameter of topk or bottomk is NaN; expected a number of samples");
-    if (std::abs(k) >= 9.2233720368547758e18)
-        return failure("the parameter of topk or bottomk overflows a 64-bit integer");
+    if (std::isnan(k)) return failure("Parameter value is NaN");
+    constexpr double out_of_range = 9.2233720368547758e18; // 2^63
+    if (k <= -out_of_range) return failure("Scalar value " + plain_number(k) + " underflows int64");
+    if (k >= out_of_range) return failure("Scalar value " + plain_number(k) + " overflows int64");
     return std::max(0.0, std::trunc(k));
 }
 
@@ -134,6 +190,9 @@ Result<Vector> evaluate_aggregation(Evaluation& evaluation, const Aggregation& a
     }
     const Result<Vector> samples = evaluation.vector(*aggregation.operand);
     if (!samples) return samples;
+    const std::size_t labels_looked_at = samples->size() * (1 + aggregation.labels.size());
+    if (auto affordable = evaluation.spend(labels_looked_at); !affordable)
+        return std::unexpected(affordable.error());
     const Groups groups = groups_of(*samples, aggregation);
     if (aggregation.op == topk || aggregation.op == bottomk) {
         const Result<double> count = whole_count(parameter);
@@ -141,7 +200,7 @@ Result<Vector> evaluate_aggregation(Evaluation& evaluation, const Aggregation& a
         return extremes(*samples, groups, aggregation.op == topk, *count);
     }
     if (aggregation.op == count_values)
-        return promql::count_values(*samples, groups, evaluation.string(*aggregation.parameter));
+        return promql::count_values(*samples, aggregation, evaluation.string(*aggregation.parameter));
     Vector made;
     made.reserve(groups.size());
     for (const auto& [labels, places] : groups) {

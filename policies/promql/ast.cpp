@@ -100,9 +100,19 @@ std::string time_text(Duration offset, const std::optional<AtModifier>& at) {
 std::string text_of(const NumberLiteral& number) { return number_text(number.value); }
 std::string text_of(const StringLiteral& string) { return quoted(string.value); }
 
+// Would be read as something else where a metric may stand.
+bool is_keyword(std::string_view name) {
+    constexpr std::array<std::string_view, 7> keywords{"inf",        "nan",         "bool",    "on",
+                                                       "group_left", "group_right", "ignoring"};
+    const auto same = [name](std::string_view keyword) {
+        return std::ranges::equal(name, keyword, [](char c, char k) { return (c | 0x20) == k || c == k; });
+    };
+    return std::ranges::any_of(keywords, same);
+}
+
 std::string text_of(const Selector& selector) {
     constexpr std::array<std::string_view, 4> operators{"=", "!=", "=~", "!~"};
-    const bool plain = is_plain_name(selector.metric_name, true);
+    const bool plain = is_plain_name(selector.metric_name, true) && !is_keyword(selector.metric_name);
     std::string inner = plain || selector.metric_name.empty() ? "" : quoted(selector.metric_name);
     for (const Matcher& m : selector.matchers) {
         if (!inner.empty()) inner += ",";
@@ -121,7 +131,8 @@ int precedence(const Expr& expr) {
     if (const auto* binary = std::get_if<Binary>(&expr.node)) return info(binary->op).precedence;
     if (std::holds_alternative<Negation>(expr.node)) return unary_precedence;
     const auto* number = std::get_if<NumberLiteral>(&expr.node);
-    return number && std::signbit(number->value) ? unary_precedence : 100;
+    const bool has_sign = number && std::signbit(number->value) && !std::isnan(number->value);
+    return has_sign ? unary_precedence : 100;
 }
 
 std::string operand_text(const Expr& expr, int precedence_min) {

@@ -144,17 +144,15 @@ Error duplicate_error(const MatchKey& key, const Labels& first, const Labels& se
             "];many-to-many matching not allowed: matching labels must be unique on one side"};
 }
 
-Labels pair_labels(const Binary& binary, const MatchKey& key, const Labels& many, const Labels& one) {
+Labels pair_labels(const Binary& binary, const Labels& many, const Labels& one) {
     const VectorMatching& matching = binary.matching;
-    if (matching.cardinality == VectorMatching::Cardinality::one_to_one) {
-        if (!matching.on && matching.labels.empty())
-            return drops_name(binary) ? many.without_metric_name() : many;
-        if (matching.on || drops_name(binary)) return key.of(many);
-        return many.without(matching.labels);
-    }
     Labels labels = drops_name(binary) ? many.without_metric_name() : many;
+    if (matching.cardinality == VectorMatching::Cardinality::one_to_one) {
+        if (matching.on) return labels.only(matching.labels);
+        return matching.labels.empty() ? labels : labels.without(matching.labels);
+    }
     for (const std::string& label : matching.include) labels = labels.with(label, one.get(label));
-    return labels;
+    return binary.returns_bool ? labels.without_metric_name() : labels;
 }
 
 constexpr std::string_view ambiguous_group =
@@ -163,6 +161,7 @@ constexpr std::string_view ambiguous_group =
 Result<Vector> vector_operation(const Binary& binary, const Vector& left, const Vector& right) {
     using enum VectorMatching::Cardinality;
     const bool one_is_right = binary.matching.cardinality != one_to_many;
+    if (left.empty() || right.empty()) return Vector{}; // also where a side is ambiguous
     const bool one_to_one_match = binary.matching.cardinality == one_to_one;
     const Vector& many = one_is_right ? left : right;
     const Vector& one = one_is_right ? right : left;
@@ -184,16 +183,16 @@ Result<Vector> vector_operation(const Binary& binary, const Vector& left, const 
         const double left_value = one_is_right ? sample.value : partner.value;
         const double right_value = one_is_right ? partner.value : sample.value;
         const auto value = pair_value(binary, left_value, right_value, left_value);
-        if (value) made.push_back({pair_labels(binary, key, sample.labels, partner.labels), *value});
+        if (value) made.push_back({pair_labels(binary, sample.labels, partner.labels), *value});
     }
     return one_to_one_match ? distinct(std::move(made)) : distinct(std::move(made), ambiguous_group);
 }
 
 Result<Value> scalar_operation(Evaluation& evaluation, const Binary& binary) {
     const Result<double> left = evaluation.scalar(*binary.left);
-    if (!left) return *left;
+    if (!left) return std::unexpected(left.error());
     const Result<double> right = evaluation.scalar(*binary.right);
-    if (!right) return *right;
+    if (!right) return std::unexpected(right.error());
     return *pair_value(binary, *left, *right, *left);
 }
 
@@ -214,6 +213,9 @@ Result<Value> evaluate_binary(Evaluation& evaluation, const Binary& binary) {
     if (!left) return std::unexpected(std::move(left.error()));
     Result<Vector> right = evaluation.vector(*binary.right);
     if (!right) return std::unexpected(std::move(right.error()));
+    const std::size_t labels = binary.matching.labels.size() + binary.matching.include.size();
+    if (auto affordable = evaluation.spend((left->size() + right->size()) * labels); !affordable)
+        return std::unexpected(affordable.error());
     if (is_set_operator(binary.op)) return set_operation(binary, std::move(*left), std::move(*right));
     return vector_operation(binary, *left, *right);
 }

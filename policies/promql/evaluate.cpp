@@ -1,4 +1,5 @@
 #include "policies/promql/evaluation.hpp"
+#include "policies/promql/regex.hpp"
 #include "policies/promql/selection.hpp"
 
 #include <algorithm>
@@ -71,6 +72,17 @@ Result<Value> evaluate_from(const Expr& expr, std::span<const SeenValue> seen, I
     return in_order(expr, Evaluation(nothing, now, options, nullptr, &recorded));
 }
 
+Result<std::vector<Series>> evaluate_range_vector(const Expr& matrix, const SeriesStore& store, Instant now,
+                                                  const EvalOptions& options) {
+    std::vector<Series> made;
+    const auto done =
+        Evaluation(store, now, options, nullptr).for_each_series(matrix, [&](const RangeSeries& series) {
+            made.push_back({series.labels, {series.points.begin(), series.points.end()}});
+        });
+    if (!done) return std::unexpected(done.error());
+    return made;
+}
+
 Result<Vector> distinct(Vector samples, std::string_view otherwise) {
     if (samples.size() < 2) return samples;
     if (!is_sorted_by_labels(samples)) std::ranges::stable_sort(samples, {}, &Sample::labels);
@@ -84,7 +96,23 @@ Result<Value> Evaluation::value(const Expr& expr) {
     const auto* samples = made ? std::get_if<Vector>(&*made) : nullptr;
     if (samples && samples->size() > options_.result_max)
         return std::unexpected(limit_error("yields more samples than", options_.result_max));
+    if (!made) return made;
+    if (auto affordable = spend(samples ? 1 + samples->size() : 1); !affordable)
+        return std::unexpected(affordable.error());
     return made;
+}
+
+Result<void> Evaluation::spend(std::size_t units) {
+    work_ += units;
+    return within_limits();
+}
+
+Result<const RE2*> Evaluation::regex(const std::string& pattern) {
+    std::shared_ptr<const RE2>& place = regexes_[pattern];
+    if (!place) place = compile_regex(pattern);
+    if (!place->ok()) return failure(place->error());
+    if (auto affordable = spend(regex_size(*place)); !affordable) return std::unexpected(affordable.error());
+    return place.get();
 }
 
 Result<Value> Evaluation::unlimited_value(const Expr& expr) {
@@ -139,12 +167,17 @@ Result<void> Evaluation::within_limits() const {
         return std::unexpected(limit_error("reads more samples than", options_.samples_max));
     if (series_used_ > options_.series_max)
         return std::unexpected(limit_error("looks at more series than", options_.series_max));
+    if (work_ > options_.work_max)
+        return failure("the expression takes more work than " + std::to_string(options_.work_max) +
+                       " units, the limit of one evaluation; shorten its ranges, lengthen the steps of its "
+                       "subqueries or narrow its selectors");
     return {};
 }
 
 Instant Evaluation::time_of(const std::optional<AtModifier>& at, Duration offset) const {
     if (!at) return now_ - offset;
-    return (at->kind == AtModifier::Kind::time ? at->time : start_of_query_) - offset;
+    if (at->kind == AtModifier::Kind::time) return at->time - offset;
+    return (at->kind == AtModifier::Kind::start ? start_of_query_ : end_of_query_) - offset;
 }
 
 TimeRange Evaluation::time_range(const Expr& matrix) const {
@@ -157,12 +190,16 @@ TimeRange Evaluation::time_range(const Expr& matrix) const {
     return {end - subquery.range, end};
 }
 
+Selection& Evaluation::select_series(Selection& searched, const Selector& selector) {
+    if (options_.selectors != nullptr) return options_.selectors->selection(selector, std::nullopt, store_);
+    work_ += selector.metric_name.empty() ? store_.size() : store_.named(selector.metric_name).size();
+    return searched.search(store_);
+}
+
 Result<void> Evaluation::for_each_sample(const Selector& selector, Visitor<const SelectedSample&> visit) {
     const Instant at = time_of(selector.at, selector.offset);
     Selection searched(selector);
-    const Selection& selection = options_.selectors != nullptr
-                                     ? options_.selectors->selection(selector, std::nullopt, store_)
-                                     : searched.search(store_);
+    const Selection& selection = select_series(searched, selector);
     series_used_ += selection.series().size();
     if (auto in_limits = within_limits(); !in_limits) return in_limits;
     for (const SeriesId id : selection.series()) {
@@ -197,8 +234,8 @@ Result<void> Evaluation::for_each_window(const Selector& selector, Keeps keeps,
     Selection searched(selector);
     // A subquery jumps back and forth in time, which no window follows.
     const bool remembers = options_.selectors != nullptr && now_ == start_of_query_;
-    Selection& selection =
-        remembers ? options_.selectors->selection(selector, keeps, store_) : searched.search(store_);
+    Selection& selection = remembers ? options_.selectors->selection(selector, keeps, store_)
+                                     : select_series(searched, selector);
     series_used_ += selection.series().size();
     if (auto in_limits = within_limits(); !in_limits) return in_limits;
     WindowSummary anew(keeps);
@@ -210,7 +247,8 @@ Result<void> Evaluation::for_each_window(const Selector& selector, Keeps keeps,
         if (!remembers) summary.clear();
         summary.move_to(history, end - *selector.range, end);
         samples_used_ += summary.points();
-        if (samples_used_ > options_.samples_max) break;
+        if (!remembers || keeps == Keeps::samples) work_ += summary.points(); // else only what is new is read
+        if (!within_limits()) break;
         if (summary.empty()) continue;
         const auto points = keeps == Keeps::samples ? without_markers(summary.span(history), fresh)
                                                     : std::span<const Point>();
@@ -235,7 +273,7 @@ Result<void> Evaluation::for_each_step(const Subquery& subquery, Keeps keeps,
     for (std::int64_t t = first; t <= end && done; t += step) {
         now_ = at_ms(t);
         ++samples_used_; // so that an empty inner expression cannot loop beyond the limit
-        if (done = within_limits(); !done) break;
+        if (done = spend(1); !done) break;
         Result<Vector> samples = vector(*subquery.inner);
         if (!samples) {
             done = std::unexpected(std::move(samples.error()));

@@ -9,6 +9,7 @@
 #include "policies/promql/ast.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -38,6 +39,9 @@ struct EvalOptions {
     std::size_t samples_max = 50'000'000;             // samples touched, over the whole evaluation
     std::size_t series_max = 1'000'000;               // series touched, over the whole evaluation
     std::size_t result_max = 100'000;                 // samples in the result of any one operation
+    std::size_t work_max = 50'000'000;  // units of work over the whole evaluation, see Evaluation::spend
+    std::optional<Instant> query_start = {};          // what @ start() and
+    std::optional<Instant> query_end = {};            // @ end() mean; none: the time of the evaluation
     SelectorCache* selectors = nullptr; // not owned; none: every selector searches and every window adds anew
 };
 
@@ -53,6 +57,16 @@ struct Traced {
 struct Trace {
     std::vector<Traced> seen;
 };
+
+// One series of a range vector.
+struct Series {
+    Labels labels;
+    std::vector<Point> points; // oldest first, at least one
+};
+
+// The series of a range vector, in canonical order, as an instant query for one answers.
+Result<std::vector<Series>> evaluate_range_vector(const Expr& matrix, const SeriesStore& store, Instant now,
+                                                  const EvalOptions& options = {});
 
 // Errors: a limit that was reached, duplicate label sets, many-to-many matches, a regular expression that is
 // computed and wrong, a range vector as the outermost expression. They name what to change where that is

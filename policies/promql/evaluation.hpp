@@ -4,6 +4,8 @@
 
 #include "policies/promql/functions.hpp"
 
+#include <re2/re2.h>
+
 #include <array>
 #include <functional>
 #include <map>
@@ -61,12 +63,15 @@ struct Parameters {
 // What was seen once, by its canonical text: in the place of what would be read of the store.
 using Recorded = std::map<std::string, Vector, std::less<>>;
 
+class Selection; // see selection.hpp
+
 class Evaluation {
   public:
     Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace,
                const Recorded* recorded = nullptr)
         : store_(store), now_(now), options_(options), trace_(trace), recorded_(recorded),
-          start_of_query_(now) {}
+          start_of_query_(options.query_start.value_or(now)),
+          end_of_query_(options.query_end.value_or(now)) {}
 
     Instant now() const { return now_; }
     const SeriesStore& store() const { return store_; }
@@ -86,7 +91,16 @@ class Evaluation {
 
     void trace(const Expr& expr, const Vector& result);
 
+    // Counts work: a unit for each sample that is read or made, each series and label that is looked at, each
+    // step of a subquery, each instruction of a regular expression that is compiled. What costs more than its
+    // result shows says so here. Fails beyond work_max.
+    Result<void> spend(std::size_t units);
+    // Compiled once in an evaluation.
+    Result<const RE2*> regex(const std::string& pattern);
+
   private:
+    // Without a cache, searches with `searched`.
+    Selection& select_series(Selection& searched, const Selector& selector);
     Result<Vector> select(const Expr& expr, const Selector& selector);
     Result<void> for_each_window(const Selector& selector, Keeps keeps, Visitor<const RangeSeries&> visit);
     Result<void> for_each_step(const Subquery& subquery, Keeps keeps, Visitor<const RangeSeries&> visit);
@@ -104,9 +118,12 @@ class Evaluation {
     const EvalOptions& options_;
     Trace* trace_;
     const Recorded* recorded_; // null: read the store
-    Instant start_of_query_;   // what start() and end() mean, also in a subquery
+    Instant start_of_query_; // what start() means, also in a subquery
+    Instant end_of_query_;   // what end() means
     std::size_t samples_used_ = 0;
     std::size_t series_used_ = 0;
+    std::size_t work_ = 0;
+    std::map<std::string, std::shared_ptr<const RE2>> regexes_; // by their text
 };
 
 // In binary.cpp and aggregate.cpp.

@@ -67,14 +67,20 @@ std::optional<double> round(double x, std::span<const double> parameters) {
     return std::floor(x * inverse + 0.5) / inverse;
 }
 
-// As Go's math.Min and math.Max: NaN wins.
-std::optional<double> between(double x, double low, double high) {
-    if (high < low) return std::nullopt;
-    if (std::isnan(x) || std::isnan(low) || std::isnan(high)) return std::numeric_limits<double>::quiet_NaN();
-    return std::max(low, std::min(high, x));
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// As Go's math.Max and math.Min: NaN wins, but for the infinity that nothing can exceed.
+double go_max(double a, double b) {
+    if (a == infinity || b == infinity) return infinity;
+    return std::isnan(a) || std::isnan(b) ? std::numeric_limits<double>::quiet_NaN() : std::max(a, b);
 }
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+double go_min(double a, double b) { return -go_max(-a, -b); }
+
+std::optional<double> between(double x, double low, double high) {
+    if (high < low) return std::nullopt;
+    return go_max(low, go_min(high, x));
+}
 
 std::optional<double> clamp(double x, std::span<const double> p) { return between(x, p[0], p[1]); }
 std::optional<double> clamp_min(double x, std::span<const double> p) { return between(x, p[0], infinity); }
@@ -231,8 +237,13 @@ std::vector<Function> make_table() {
         of_window("stdvar_over_time", stdvar_over_time),
         of_window("sum_over_time", sum_over_time),
 
+        // ours
+        of_window("ewma", ewma, {M, S}),
+        of_window("zscore", zscore),
+
         of_call("absent", absent, {V}, V),
         of_call("absent_over_time", absent_over_time, {M}, V),
+        of_call("histogram_fraction", histogram_fraction, {S, S, V}, V),
         of_call("histogram_quantile", histogram_quantile, {S, V}, V),
         {"label_join", {V, T, T, T}, 3, true, V, label_join},
         of_call("label_replace", label_replace, {V, T, T, T, T}, V),
@@ -251,11 +262,10 @@ const std::vector<Function>& table() {
     return made;
 }
 
-constexpr std::array<std::string_view, 23> refused{"double_exponential_smoothing",
+constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing",
                                                    "first_over_time",
                                                    "histogram_avg",
                                                    "histogram_count",
-                                                   "histogram_fraction",
                                                    "histogram_quantiles",
                                                    "histogram_stddev",
                                                    "histogram_stdvar",

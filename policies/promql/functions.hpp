@@ -80,9 +80,19 @@ extern const OfWindow resets;
 extern const OfWindow deriv;
 extern const OfWindow predict_linear;
 
+// Ours, in own_functions.cpp.
+std::optional<double> ewma(const Window&);
+std::optional<double> zscore(const Window&);
+
+// Any text in UTF-8 that is not empty may name a label. In type_check.cpp.
+bool is_label_name(std::string_view name);
+
 // Functions over labels, in label_functions.cpp.
 Result<Value> label_replace(Evaluation&, const Call&);
 Result<Value> label_join(Evaluation&, const Call&);
+
+// Functions over classic histograms, in histogram_functions.cpp.
 Result<Value> histogram_quantile(Evaluation&, const Call&);
+Result<Value> histogram_fraction(Evaluation&, const Call&);
 
 } // namespace homeostat::promql

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t slots_max = 16;
 constexpr std::size_t block_lanes = 64;
-constexpr std::size_t prefetch_lanes = 6; // so far ahead memory is asked for
 
 // No vector in it, so it is one number for all lanes.
 bool is_plain_scalar(const Expr& expr) {
@@ -177,7 +176,8 @@ Lanes::Lanes(LaneProgram first) : ops_(std::move(first.ops)), scalars_(first.sca
                            .selectors = {},
                            .selections = {},
                            .versions = {},
-                           .seats = {}});
+                           .series = {},
+                           .windows = {}});
     }
     join(first);
 }
@@ -222,7 +222,10 @@ void Lanes::seat_all(const SeriesStore& store) {
     ++version_;
     keys_.clear();
     member_of_.clear();
-    for (Leaf& leaf : leaves_) leaf.seats.clear();
+    for (Leaf& leaf : leaves_) {
+        leaf.series.clear();
+        leaf.windows.clear();
+    }
     for (std::size_t member = 0; member < members_.size(); ++member) seat_member(store, member);
     standings_.assign(keys_.size(), Standing::missing);
     values_.assign(keys_.size(), 0);
@@ -245,13 +248,15 @@ void Lanes::seat_member(const SeriesStore& store, std::size_t member) {
     const std::size_t begin = keys_.size();
     members_[member].end = begin + keys.size();
     for (Leaf& leaf : leaves_) {
-        leaf.seats.resize(members_[member].end);
+        leaf.series.resize(members_[member].end, no_series);
+        if (leaf.function) leaf.windows.resize(members_[member].end, nullptr);
         Selection& selection = *leaf.selections[member];
         for (std::size_t place = 0; place < selection.series().size(); ++place) {
             const SeriesId id = selection.series()[place];
-            const auto lane = std::ranges::lower_bound(keys, store.labels_without_name(id)) - keys.begin();
-            leaf.seats[begin + static_cast<std::size_t>(lane)] = {
-                id, true, leaf.function ? &selection.window(place) : nullptr};
+            const auto in_keys = std::ranges::lower_bound(keys, store.labels_without_name(id)) - keys.begin();
+            const std::size_t lane = begin + static_cast<std::size_t>(in_keys);
+            leaf.series[lane] = id;
+            if (leaf.function) leaf.windows[lane] = &selection.window(place);
         }
     }
     member_of_.resize(members_[member].end, static_cast<std::uint32_t>(member));
@@ -300,41 +305,48 @@ struct Lanes::Block {
 
 void Lanes::read_samples(Block& block, std::uint8_t slot, const Leaf& leaf) const {
     const Instant at = block.now - leaf.offset;
-    const std::span<const Seat> seats = std::span(leaf.seats).subspan(block.begin);
+    const SeriesId* const series = leaf.series.data() + block.begin;
     for (std::size_t i = 0; i < block.size; ++i) {
-        if (i + prefetch_lanes < seats.size()) block.store.prefetch(seats[i + prefetch_lanes].series);
         std::optional<Point> point;
-        if (seats[i].taken) point = block.store.newest(seats[i].series, at, block.lookback);
+        if (series[i] != no_series) point = block.store.newest(series[i], at, block.lookback);
         block.samples[i] += point ? 1 : 0;
         block.values[slot][i] = point ? point->value : 0;
         block.standings[slot][i] = point ? Standing::yes : Standing::missing;
     }
 }
 
+// What a window touches lies scattered in memory, so it is asked for in advance: first the window and the
+// series, a little later the sample that will leave.
+void Lanes::prefetch_windows(const Block& block, const Leaf& leaf, std::size_t lane) {
+    constexpr std::size_t ahead = 6; // lanes
+    const std::size_t far = lane + 2 * ahead;
+    if (far < leaf.series.size() && leaf.windows[far] != nullptr) {
+        block.store.prefetch(leaf.series[far]);
+        leaf.windows[far]->prefetch();
+    }
+    const std::size_t near = lane + ahead;
+    if (near < leaf.series.size() && leaf.windows[near] != nullptr)
+        leaf.windows[near]->prefetch_first(block.store.history(leaf.series[near]));
+}
+
 void Lanes::read_windows(Block& block, std::uint8_t slot, const Leaf& leaf) const {
     const OfWindow& function = *leaf.function;
     const Instant end = block.now - leaf.offset;
     const Instant start = end - leaf.range;
-    const std::span<const Seat> seats = std::span(leaf.seats).subspan(block.begin);
     Parameters parameters;
     parameters.count = leaf.scalars;
     std::vector<Point> scratch;
     for (std::size_t i = 0; i < block.size; ++i) {
-        if (i + 2 * prefetch_lanes < seats.size() && seats[i + 2 * prefetch_lanes].taken) {
-            block.store.prefetch(seats[i + 2 * prefetch_lanes].series);
-            seats[i + 2 * prefetch_lanes].window->prefetch();
-        }
-        if (i + prefetch_lanes < seats.size() && seats[i + prefetch_lanes].taken)
-            seats[i + prefetch_lanes].window->prefetch_first(
-                block.store.history(seats[i + prefetch_lanes].series));
+        const std::size_t lane = block.begin + i;
+        prefetch_windows(block, leaf, lane);
         std::optional<double> value;
-        if (seats[i].taken) {
-            WindowSummary& window = *seats[i].window;
-            const History history = block.store.history(seats[i].series);
+        if (leaf.windows[lane] != nullptr) {
+            WindowSummary& window = *leaf.windows[lane];
+            const History history = block.store.history(leaf.series[lane]);
             window.move_to(history, start, end);
             block.samples[i] += window.points();
             for (std::uint32_t k = 0; k < leaf.scalars; ++k)
-                parameters.values[k] = scalars_[leaf.first_scalar + k].column[block.begin + i];
+                parameters.values[k] = scalars_[leaf.first_scalar + k].column[lane];
             std::span<const Point> points;
             if (function.keeps == Keeps::samples) points = without_markers(window.span(history), scratch);
             if (!window.empty())

@@ -80,12 +80,7 @@ class Lanes {
     std::uint64_t version() const { return version_; }
 
   private:
-    // The series of a lane at a leaf.
-    struct Seat {
-        SeriesId series{};
-        bool taken = false;              // else there is none
-        WindowSummary* window = nullptr; // of a range
-    };
+    static constexpr SeriesId no_series{~std::uint32_t{0}};
 
     struct Leaf {
         std::optional<OfWindow> function; // of a range
@@ -96,7 +91,8 @@ class Lanes {
         std::vector<const Selector*> selectors; // by member
         std::vector<Selection*> selections;     // by member
         std::vector<std::uint64_t> versions;    // of the selections
-        std::vector<Seat> seats;                // by lane
+        std::vector<SeriesId> series;           // by lane; or no_series
+        std::vector<WindowSummary*> windows;    // by lane, of a range; or null
     };
 
     struct Scalar {
@@ -123,6 +119,7 @@ class Lanes {
     void run(Block& block, const LaneProgram::Op& op) const;
     void read_samples(Block& block, std::uint8_t slot, const Leaf& leaf) const;
     void read_windows(Block& block, std::uint8_t slot, const Leaf& leaf) const;
+    static void prefetch_windows(const Block& block, const Leaf& leaf, std::size_t lane);
     void keep(const Block& block);
 
     std::vector<LaneProgram::Op> ops_;

@@ -58,8 +58,11 @@ std::optional<double> parse_decimal(std::string_view digits) {
     double value = 0;
     const char* end = digits.data() + digits.size();
     const auto [stop, error] = std::from_chars(digits.data(), end, value);
-    if (error != std::errc{} || stop != end) return std::nullopt;
-    return value;
+    if (stop != end) return std::nullopt;
+    if (error == std::errc{}) return value;
+    // As in Go, what is too small to tell from zero is zero, and what is too large is refused.
+    if (digits.find_first_of("eE") != digits.npos && digits[digits.find_first_of("eE") + 1] == '-') return 0;
+    return std::nullopt;
 }
 
 void append_utf8(std::string& text, std::uint32_t rune) {

@@ -51,7 +51,14 @@ void Parser::expect(std::string_view symbol, std::string_view where) {
     if (!accept(symbol)) unexpected("'" + std::string(symbol) + "' " + std::string(where));
 }
 
+void Parser::too_many(const std::string& things) const {
+    fail(current_.at, "more than " + std::to_string(limits_.labels_max) + " " + things);
+}
+
 void Parser::complain(Span at, std::string what, std::string expected) {
+    if (errors_.size() == limits_.errors_max)
+        fail(current_.at,
+             "more than " + std::to_string(limits_.errors_max) + " mistakes; the rest is not read");
     errors_.push_back({at.offset, at.length, std::move(what), std::move(expected)});
 }
 
@@ -92,11 +99,11 @@ Expr Parser::expression(int precedence_min) {
         const bool returns_bool = is_word("bool");
         if (returns_bool) take();
         if (returns_bool && !is_comparison(op->op))
-            complain(bool_at, "'bool' stands after '" + std::string(op->name) + "'",
-                     "'bool' only after a comparison");
+            complain(bool_at, "bool modifier can only be used on comparison operators");
         const std::size_t matching_begin = current_.at.offset;
         bool has_modifier = false;
         VectorMatching vector_matching = matching(*op, has_modifier);
+        refuse_experimental({"fill", "fill_left", "fill_right"}, "(");
         std::optional<Span> matching_at;
         if (has_modifier) matching_at = Span{matching_begin, previous_end_ - matching_begin};
         Expr right = expression(op->right_associative ? op->precedence : op->precedence + 1);
@@ -119,14 +126,14 @@ VectorMatching Parser::matching(const BinaryInfo& op, bool& has_modifier) {
     if (!is_word("group_left") && !is_word("group_right")) return made;
     const Span group_at = current_.at;
     if (is_set_operator(op.op))
-        complain(group_at, "no grouping is allowed for '" + std::string(op.name) + "'");
+        complain(group_at, "no grouping allowed for \"" + std::string(op.name) + "\" operation");
     else
         made.cardinality = is_word("group_left") ? many_to_one : one_to_many;
     take();
     if (is("(")) made.include = label_list();
     for (const std::string& label : made.include)
         if (made.on && std::ranges::find(made.labels, label) != made.labels.end())
-            complain(group_at, "label '" + label + "' stands in both 'on' and the group clause");
+            complain(group_at, "label \"" + label + "\" must not occur in ON and GROUP clause at once");
     return made;
 }
 
@@ -138,8 +145,9 @@ Expr Parser::unary() {
     --depth_;
     const std::size_t begin = sign.at.offset;
     if (operand.type != Type::scalar && operand.type != Type::vector)
-        complain(operand.at, "a sign stands before " + with_article(operand.type),
-                 "a scalar or an instant vector");
+        complain(operand.at,
+                 "unary expression only allowed on expressions of type scalar or instant vector, got \"" +
+                     std::string(to_text(operand.type)) + "\"");
     if (sign.text == "+") {
         operand.at = {begin, previous_end_ - begin};
         return operand;
@@ -191,6 +199,8 @@ Expr Parser::named(const Token& name) {
         const double value = word == "inf" ? limits::infinity() : limits::quiet_NaN();
         return postfix(make(Type::scalar, name.at.offset, NumberLiteral{value}), false);
     }
+    if ((word == "limitk" || word == "limit_ratio") && (is_word("by") || is_word("without")))
+        fail(name.at, "aggregation '" + word + "' is experimental; it is not supported");
     const AggregateInfo* aggregate = find_aggregate(word);
     if (aggregate && (is("(") || is_word("by") || is_word("without")))
         return postfix(aggregation(*aggregate, name), false);
@@ -206,19 +216,27 @@ Expr Parser::call(const Token& name) {
                  "function '" + text + "' is experimental or for native histograms; it is not supported");
     else if (!function) {
         const std::string near = nearest(text, function_names());
-        complain(name.at, "there is no function '" + text + "'", near.empty() ? "" : "'" + near + "'");
+        complain(name.at, "unknown function with name \"" + text + "\"",
+                 near.empty() ? "" : "'" + near + "'");
     }
-    Call made{function, {}};
-    expect("(", "before the arguments");
-    while (!is(")")) {
-        made.arguments.push_back(share(expression(0)));
-        if (!accept(",")) break;
-    }
-    expect(")", "after the arguments");
+    Call made{function, arguments(text)};
     const Span at{name.at.offset, previous_end_ - name.at.offset};
     if (!function) return make(Type::vector, at.offset, NumberLiteral{}); // the error is noted
     check_call(*function, made, at);
     return make(function->result, at.offset, std::move(made));
+}
+
+std::vector<ExprPtr> Parser::arguments(std::string_view of) {
+    std::vector<ExprPtr> made;
+    expect("(", "before the arguments of " + std::string(of));
+    while (!is(")")) {
+        made.push_back(share(expression(0)));
+        const Span comma_at = current_.at;
+        if (!accept(",")) break;
+        if (is(")")) fail(comma_at, "trailing commas not allowed in function call args");
+    }
+    expect(")", "after the arguments of " + std::string(of));
+    return made;
 }
 
 Expr Parser::aggregation(const AggregateInfo& aggregate, const Token& name) {
@@ -227,23 +245,17 @@ Expr Parser::aggregation(const AggregateInfo& aggregate, const Token& name) {
     const auto at_grouping = [this] { return is_word("by") || is_word("without"); };
     const bool grouping_first = at_grouping();
     if (grouping_first) grouping(made);
-    expect("(", "before the operand of " + std::string(aggregate.name));
-    std::vector<ExprPtr> arguments;
-    while (!is(")")) {
-        arguments.push_back(share(expression(0)));
-        if (!accept(",")) break;
-    }
-    expect(")", "after the operand of " + std::string(aggregate.name));
+    std::vector<ExprPtr> given = arguments(aggregate.name);
     if (!grouping_first && at_grouping()) grouping(made);
     const Span at{name.at.offset, previous_end_ - name.at.offset};
     const std::size_t wanted = aggregate.parameter ? 2 : 1;
-    if (arguments.size() != wanted) {
-        complain(at, std::string(aggregate.name) + " has " + std::to_string(arguments.size()) + " arguments",
-                 std::to_string(wanted));
+    if (given.size() != wanted) {
+        complain(at, "wrong number of arguments for aggregate expression provided, expected " +
+                         std::to_string(wanted) + ", got " + std::to_string(given.size()));
         return make(Type::vector, at.offset, NumberLiteral{});
     }
-    made.operand = arguments.back();
-    if (wanted == 2) made.parameter = arguments.front();
+    made.operand = given.back();
+    if (wanted == 2) made.parameter = given.front();
     check_aggregation(aggregate, made, at);
     return make(Type::vector, at.offset, std::move(made));
 }
@@ -258,6 +270,7 @@ std::vector<std::string> Parser::label_list() {
     std::vector<std::string> labels;
     expect("(", "before the labels");
     while (!is(")")) {
+        if (labels.size() == limits_.labels_max) too_many("labels in one list");
         labels.push_back(label_name(current_));
         take();
         if (!accept(",")) break;
@@ -278,11 +291,12 @@ Expr Parser::selector(std::size_t begin, std::string metric_name) {
     Selector made;
     made.metric_name = std::move(metric_name);
     if (is("{")) matchers(made);
+    check_metric_name(made, begin);
     const Span at{begin, previous_end_ - begin};
     const auto chooses = [](const Matcher& m) { return !m.matches(""); };
     const bool broken = !errors_.empty() && errors_.back().offset >= begin;
     if (made.metric_name.empty() && !broken && std::ranges::none_of(made.matchers, chooses))
-        complain(at, "the selector could choose every series",
+        complain(at, "vector selector must contain at least one non-empty matcher",
                  "a metric name, or a matcher that refuses the empty string");
     return make(Type::vector, begin, std::move(made));
 }
@@ -290,6 +304,7 @@ Expr Parser::selector(std::size_t begin, std::string metric_name) {
 void Parser::matchers(Selector& into) {
     take();
     while (!is("}")) {
+        if (into.matchers.size() == limits_.labels_max) too_many("matchers in one selector");
         one_matcher(into);
         if (!accept(",")) break;
     }
@@ -317,20 +332,29 @@ void Parser::one_matcher(Selector& into) {
     matcher.value = value.string;
     matcher.at = {label.at.offset, previous_end_ - label.at.offset};
     compile(matcher, value.at);
-    if (matcher.label == metric_name_label) return metric_name_matcher(into, std::move(matcher));
     into.matchers.push_back(std::move(matcher));
 }
 
-// The first name that is given by equality is the selector's; further matchers of it stay matchers.
-void Parser::metric_name_matcher(Selector& into, Matcher matcher) {
-    if (matcher.op == MatchOp::equal && !matcher.value.empty() && into.metric_name.empty())
-        into.metric_name = std::move(matcher.value);
-    else
-        into.matchers.push_back(std::move(matcher));
+// A name that stands by itself excludes matchers of it. Without one, the first that is given by equality is
+// the selector's name; further matchers of it stay matchers.
+void Parser::check_metric_name(Selector& selector, std::size_t begin) {
+    for (auto m = selector.matchers.begin(); m != selector.matchers.end(); ++m) {
+        if (m->label != metric_name_label) continue;
+        if (!selector.metric_name.empty()) {
+            complain({begin, previous_end_ - begin}, "metric name must not be set twice: \"" +
+                                                         selector.metric_name + "\" or \"" + m->value + "\"");
+            return;
+        }
+        if (m->op != MatchOp::equal || m->value.empty()) continue;
+        selector.metric_name = std::move(m->value);
+        selector.matchers.erase(m);
+        return;
+    }
 }
 
 void Parser::take_metric_name(Selector& into, std::string name, Span at) {
-    if (!into.metric_name.empty()) complain(at, "the metric name is given twice", "one metric name");
+    if (!into.metric_name.empty())
+        complain(at, "metric name must not be set twice: \"" + into.metric_name + "\" or \"" + name + "\"");
     into.metric_name = std::move(name);
 }
 
@@ -344,8 +368,10 @@ Expr Parser::postfix(Expr operand, bool bare) {
             offset(operand, bare);
         else if (is("@"))
             at_modifier(operand, bare);
-        else
+        else {
+            refuse_experimental({"anchored", "smoothed"});
             return operand;
+        }
         bare = true;
     }
 }
@@ -358,12 +384,14 @@ Expr Parser::range_or_subquery(Expr operand, bool bare) {
     const Span at{bracket, previous_end_ - bracket};
     const auto* plain = std::get_if<Selector>(&operand.node);
     if (!plain || !bare || plain->range) {
-        complain(at, "a range stands after something that is no plain selector",
+        complain(at, "ranges only allowed for vector selectors",
                  "a range after a selector, or a subquery such as [5m:1m]");
         return operand;
     }
-    if (plain->offset != Duration{} || plain->at)
-        complain(at, "the range stands after 'offset' or '@'", "the range before them");
+    if (plain->offset != Duration{})
+        complain(at, "no offset modifiers allowed before range", "the range before them");
+    else if (plain->at)
+        complain(at, "no @ modifiers allowed before range", "the range before them");
     Selector made = *plain;
     made.range = range;
     return make(Type::matrix, operand.at.offset, std::move(made));
@@ -375,7 +403,8 @@ Expr Parser::subquery(const Expr& operand, Duration range) {
     if (!is("]")) made.step = duration(true);
     expect("]", "to close the subquery");
     if (operand.type != Type::vector)
-        complain(operand.at, "a subquery stands after " + with_article(operand.type), "an instant vector");
+        complain(operand.at, "subquery is only allowed on instant vector, got " +
+                                 std::string(to_text(operand.type)) + " instead");
     made.inner = share(operand);
     return make(Type::matrix, operand.at.offset, std::move(made));
 }
@@ -400,10 +429,10 @@ void Parser::offset(Expr& operand, bool bare) {
     const Span at{begin, previous_end_ - begin};
     Duration* const target = shifted(operand, bare).first;
     if (!target)
-        complain(at, "'offset' stands after something that has no time of its own",
-                 "a selector or a subquery");
+        complain(at, "offset modifier must be preceded by an instant vector selector or range vector "
+                     "selector or a subquery");
     else if (*target != Duration{})
-        complain(at, "'offset' is given twice");
+        complain(at, "offset may not be set multiple times");
     else
         *target = value;
     operand.at.length = previous_end_ - operand.at.offset;
@@ -415,9 +444,10 @@ void Parser::at_modifier(Expr& operand, bool bare) {
     const Span at{begin, previous_end_ - begin};
     auto* const target = shifted(operand, bare).second;
     if (!target)
-        complain(at, "'@' stands after something that has no time of its own", "a selector or a subquery");
+        complain(at, "@ modifier must be preceded by an instant vector selector or range vector selector or "
+                     "a subquery");
     else if (*target)
-        complain(at, "'@' is given twice");
+        complain(at, "@ <timestamp> may not be set multiple times");
     else
         *target = value;
     operand.at.length = previous_end_ - operand.at.offset;
@@ -442,7 +472,25 @@ AtModifier Parser::at_time() {
     return {Kind::time, at_ms(std::llround(ms))};
 }
 
+// Durations that are computed are an experimental feature of Prometheus.
+void Parser::refuse_duration_expression(std::initializer_list<std::string_view> symbols) const {
+    if (std::ranges::any_of(symbols, [this](std::string_view symbol) { return is(symbol); }))
+        fail(current_.at, "expressions of durations are experimental; they are not supported");
+}
+
+void Parser::refuse_experimental(std::initializer_list<std::string_view> words, std::string_view then) {
+    if (std::ranges::none_of(words, [this](std::string_view word) { return is_word(word); })) return;
+    const Token word = current_;
+    if (!then.empty()) {
+        Lexer ahead = lexer_;
+        if (ahead.next().text != then) return;
+    }
+    fail(word.at, "modifier '" + std::string(word.text) + "' is experimental; it is not supported");
+}
+
 Duration Parser::duration(bool positive) {
+    refuse_duration_expression({"("});
+    refuse_experimental({"step", "range", "min", "max"}, "(");
     if (current_.kind != Token::Kind::number && current_.kind != Token::Kind::duration)
         unexpected("a duration such as 100ms, 5m or 1h30m, or a number of seconds");
     const Token token = take();
@@ -451,7 +499,8 @@ Duration Parser::duration(bool positive) {
     constexpr double seconds_max = 100.0 * 365 * 86400;
     if (!(token.number <= seconds_max)) fail(token.at, "the duration is longer than 100 years");
     if (token.kind == Token::Kind::number) value = Duration{std::llround(token.number * 1000.0)};
-    if (positive && value <= Duration{}) fail(token.at, "the duration is zero", "a duration above zero");
+    if (positive) refuse_duration_expression({"+", "-", "*", "/", "%", "^"});
+    if (positive && value <= Duration{}) fail(token.at, "duration must be greater than 0");
     return value;
 }
 

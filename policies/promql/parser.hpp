@@ -22,8 +22,11 @@ struct ParseError {
 };
 
 struct ParseLimits {
-    std::size_t length_max = 65'536; // bytes
-    std::size_t depth_max = 100;     // of nested operators, calls and parentheses
+    std::size_t length_max = 65'536;     // bytes
+    std::size_t depth_max = 100;         // of nested operators, calls and parentheses
+    std::size_t labels_max = 64;         // in one list of labels, or matchers in one selector
+    std::size_t errors_max = 100;        // told of one expression
+    std::size_t regex_size_max = 20'000; // instructions of all regular expressions together
 };
 
 // A syntax error ends the parse and comes last; of the type errors before it, and of a text whose syntax is

@@ -4,6 +4,7 @@
 #include "policies/promql/functions.hpp"
 #include "policies/promql/lexer.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,11 +51,12 @@ class Parser {
     Expr parenthesised();
     Expr named(const Token& name);
     Expr call(const Token& name);
+    std::vector<ExprPtr> arguments(std::string_view of);
     Expr aggregation(const AggregateInfo& aggregate, const Token& name);
     Expr selector(std::size_t begin, std::string metric_name);
     void matchers(Selector& into);
     void one_matcher(Selector& into);
-    void metric_name_matcher(Selector& into, Matcher matcher);
+    void check_metric_name(Selector& selector, std::size_t begin);
     void take_metric_name(Selector& into, std::string name, Span at);
     Expr range_or_subquery(Expr operand, bool bare);
     Expr subquery(const Expr& operand, Duration range);
@@ -62,6 +64,8 @@ class Parser {
     void at_modifier(Expr& operand, bool bare);
     AtModifier at_time();
     Duration duration(bool positive);
+    void refuse_duration_expression(std::initializer_list<std::string_view> symbols) const;
+    void refuse_experimental(std::initializer_list<std::string_view> words, std::string_view then = "");
     void grouping(Aggregation& into);
     VectorMatching matching(const BinaryInfo& op, bool& has_modifier);
     std::vector<std::string> label_list();
@@ -85,6 +89,7 @@ class Parser {
     Token take();
     void complain(Span at, std::string what, std::string expected = "");
     [[noreturn]] void fail(Span at, std::string what, std::string expected = "") const;
+    [[noreturn]] void too_many(const std::string& things) const;
     [[noreturn]] void unexpected(std::string expected) const;
     void enter();
 
@@ -93,6 +98,7 @@ class Parser {
     Token current_;
     std::size_t previous_end_ = 0;
     std::size_t depth_ = 0;
+    std::size_t regex_size_ = 0; // of all so far
     std::vector<ParseError> errors_;
 };
 

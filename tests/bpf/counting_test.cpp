@@ -47,6 +47,18 @@ TEST_P(Counting, PacketsAndBytesAreCountedExactly) {
     EXPECT_EQ(program().sum<proto_count>("proto_counters", PROTO_ICMP).packets, 0u);
 }
 
+TEST_P(Counting, SynsAreCountedAndLimitedApartFromTheRestOfTcp) {
+    program().set("proto_limits", PROTO_TCP_SYN, rate_limit{.pps = 1, .burst = 1});
+    program().run(tcp_frame(), 300);
+    EXPECT_TRUE(urgent().empty());
+    program().run(syn_frame(), 200);
+    EXPECT_EQ(program().sum<proto_count>("proto_counters", PROTO_TCP).packets, 300u);
+    EXPECT_EQ(program().sum<proto_count>("proto_counters", PROTO_TCP_SYN).packets, 200u);
+    const auto events = urgent();
+    ASSERT_FALSE(events.empty());
+    EXPECT_EQ(events.front().proto, PROTO_TCP_SYN);
+}
+
 TEST_P(Counting, WithoutALimitNothingIsReportedOrMetered) {
     program().run(udp_frame(), 100'000);
     EXPECT_TRUE(urgent().empty());

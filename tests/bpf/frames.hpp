@@ -69,8 +69,18 @@ inline Frame ports(std::uint16_t source, std::uint16_t destination) {
     return big_endian(source) + big_endian(destination) + zeros(16);
 }
 
+namespace tcp_flag {
+constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40,
+                       cwr = 0x80;
+}
+
+inline Frame tcp(std::uint8_t flags, std::uint16_t source = 5000, std::uint16_t destination = 80) {
+    return big_endian(source) + big_endian(destination) + zeros(8) + Frame{0x50, flags} + zeros(6);
+}
+
 inline Frame udp_frame() { return ethernet(ether::ipv4) + ipv4(ip::udp) + ports(5000, 53); }
 inline Frame tcp_frame() { return ethernet(ether::ipv4) + ipv4(ip::tcp) + ports(5000, 80); }
+inline Frame syn_frame() { return ethernet(ether::ipv4) + ipv4(ip::tcp) + tcp(tcp_flag::syn); }
 inline Frame udp6_frame() { return ethernet(ether::ipv6) + ipv6(ip::udp) + ports(5000, 53); }
 inline Frame unparsed_frame() { return ethernet(ether::ipv4); }
 

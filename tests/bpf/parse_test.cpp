@@ -146,6 +146,45 @@ TEST_F(Parsing, AnExtensionHeaderThatReachesBeyondTheFrameIsUnparsed) {
               PROTO_UNPARSED);
 }
 
+TEST_F(Parsing, ARequestForAConnectionIsToldFromTheRestOfTcpByItsFlags) {
+    using namespace tcp_flag;
+    // Which of FIN, SYN, RST and ACK are set decides, alone; all 256 combinations.
+    for (unsigned flags = 0; flags < 256; ++flags) {
+        const bool asks = (flags & (fin | syn | rst | ack)) == syn;
+        EXPECT_EQ(class_of(ethernet(ether::ipv4) + ipv4(ip::tcp) + tcp(static_cast<std::uint8_t>(flags))),
+                  asks ? PROTO_TCP_SYN : PROTO_TCP)
+            << flags;
+    }
+}
+
+TEST_F(Parsing, ASynIsSeenBehindOptionsTagsAndExtensionHeaders) {
+    const Frame segment = tcp(tcp_flag::syn);
+    EXPECT_EQ(class_of(ethernet(ether::ipv4) + ipv4(ip::tcp, 40) + segment), PROTO_TCP_SYN);
+    EXPECT_EQ(class_of(ethernet(ether::ipv6) + ipv6(ip::tcp) + segment), PROTO_TCP_SYN);
+    EXPECT_EQ(class_of(ethernet(ether::vlan) + vlan_tag(ether::ipv6) + ipv6(ip::hop_by_hop) +
+                       extension(ip::destination, 3) + extension(ip::tcp) + segment),
+              PROTO_TCP_SYN);
+}
+
+TEST_F(Parsing, ASynIsLookedForInAFirstFragmentOnly) {
+    constexpr std::uint16_t more = 0x2000, later = 185;
+    const Frame segment = tcp(tcp_flag::syn);
+    EXPECT_EQ(class_of(ethernet(ether::ipv4) + ipv4(ip::tcp, 0, more) + segment), PROTO_TCP_SYN);
+    EXPECT_EQ(class_of(ethernet(ether::ipv4) + ipv4(ip::tcp, 0, later) + segment), PROTO_TCP);
+    const Frame ipv6_fragment = ethernet(ether::ipv6) + ipv6(ip::fragment);
+    EXPECT_EQ(class_of(ipv6_fragment + fragment_header(ip::tcp, 0) + segment), PROTO_TCP_SYN);
+    EXPECT_EQ(class_of(ipv6_fragment + fragment_header(ip::tcp, 185) + segment), PROTO_TCP);
+}
+
+TEST_F(Parsing, OtherProtocolsAreNotLookedIntoForASyn) {
+    EXPECT_EQ(class_of(ethernet(ether::ipv4) + ipv4(ip::udp) + tcp(tcp_flag::syn)), PROTO_UDP);
+}
+
+TEST_F(Parsing, ASynThatIsCutBeforeItsFlagsIsTcp) {
+    EXPECT_EQ(classes_by_length(syn_frame()),
+              (Classes{{14, PROTO_UNPARSED}, {34, PROTO_TCP}, {48, PROTO_TCP_SYN}}));
+}
+
 TEST_F(Parsing, AFrameCutAnywhereIsUnparsedUntilItsProtocolIsThere) {
     EXPECT_EQ(classes_by_length(udp_frame()), (Classes{{14, PROTO_UNPARSED}, {34, PROTO_UDP}}));
     EXPECT_EQ(classes_by_length(ethernet(ether::ipv4) + ipv4(ip::tcp, 40) + ports(1, 2)),

@@ -25,6 +25,13 @@ TEST(Nearest, OfTwoEquallyNearTakesTheFirst) {
     EXPECT_EQ(nearest("eth", {"eth0", "eth1"}), "eth0");
 }
 
+TEST(Nearest, DoesNotLookForLongWords) {
+    const std::string word(100, 'a');
+    EXPECT_EQ(nearest(word, {word + "b"}), word + "b");
+    EXPECT_EQ(nearest(word + "a", {word + "ab"}), "");
+    EXPECT_EQ(nearest("raise", {std::string(1'000'000, 'r'), "raize"}), "raize");
+}
+
 TEST(Nearest, PrefersTheSmallerDistance) { EXPECT_EQ(nearest("packet_s", {"packet", "packets"}), "packets"); }
 
 TEST(Diagnostics, AreWrittenWithTheirPlace) {

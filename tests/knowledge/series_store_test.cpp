@@ -235,5 +235,32 @@ TEST(SeriesStore, RetentionIsOfEachSeries) {
     EXPECT_EQ(everything(store, short_lived).size(), 1U);
 }
 
+TEST(SeriesStore, NumbersSamplesAsTheyComeAndNeverAgain) {
+    SeriesStore store = store_keeping(3s, {.series_max = 1, .samples_per_series_max = 100});
+    const SeriesId id = *store.define(pps);
+    append_each_second(store, id, 1, 100);
+    const History history = store.history(id);
+    EXPECT_EQ(history.end(), 100U);
+    EXPECT_EQ(history.at(history.kept).value, 97) << "the first that is kept";
+    EXPECT_EQ(history.at(99), store.newest(id, at_ms(100'000), 1s));
+    store.forget_unseen(at_ms(200'000), 0s);
+    ASSERT_EQ(*store.define(pps.with("iface", "eth1")), id);
+    EXPECT_EQ(store.history(id).end(), 100U);
+    store.append(id, at_ms(1000), 7);
+    EXPECT_EQ(store.history(id).at(100).value, 7);
+}
+
+TEST(SeriesStore, TellsWhichMetricsIndexChanged) {
+    SeriesStore store;
+    EXPECT_EQ(store.index_version("pps"), 0U);
+    store.append(*store.define(pps), at_ms(1000), 1);
+    const auto before = store.index_version("pps");
+    EXPECT_EQ(before, store.index_version());
+    ASSERT_TRUE(store.define(Labels{{"__name__", "other"}}));
+    EXPECT_EQ(store.index_version("pps"), before);
+    ASSERT_TRUE(store.define(pps.with("iface", "eth1")));
+    EXPECT_GT(store.index_version("pps"), before);
+}
+
 } // namespace
 } // namespace homeostat

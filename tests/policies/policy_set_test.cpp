@@ -114,5 +114,22 @@ TEST(PolicySet, KnowsHowLongEachSeriesMustBeKept) {
     EXPECT_EQ(set.symptoms.at(0).clear_window, Duration{std::chrono::minutes{1}});
 }
 
+TEST(PolicySet, AChainMayBeAsLongAsAFile) {
+    constexpr int count = 10'000;
+    std::string file;
+    for (int i = 0; i < count; ++i) file += signal("a" + std::to_string(i), "a" + std::to_string(i + 1));
+    const std::vector<std::string> order = order_of({file});
+    ASSERT_EQ(order.size(), std::size_t{count});
+    EXPECT_EQ(order.front(), "a" + std::to_string(count - 1));
+    EXPECT_EQ(order.back(), "a0");
+}
+
+TEST(PolicySet, TellsOfThousandsOfUnknownNames) {
+    const ProvidedMetrics provided{"pps"};
+    std::string file;
+    for (int i = 0; i < 1'000; ++i) file += signal("s" + std::to_string(i), "pp" + std::to_string(i));
+    EXPECT_EQ(mistakes({file}, &provided).size(), 1'000U);
+}
+
 } // namespace
 } // namespace homeostat

@@ -199,5 +199,60 @@ TEST(PlacesInStrings, ComeAfterSuchCharactersInTheSameLine) {
     });
 }
 
+std::string repeated(const std::string& text, std::size_t times) {
+    std::string made;
+    for (std::size_t i = 0; i < times; ++i) made += text;
+    return made;
+}
+
+const auto nothing = [](TomlTable&) { FAIL() << "nothing can be read"; };
+
+TEST(TomlReader, LimitsTheNesting) {
+    const std::string deep = "nested deeper than 64 levels; expected fewer dots or brackets";
+    EXPECT_THAT(reading("a" + repeated(".a", 100'000) + " = 1\n", nothing), ElementsAre("f:1:130: " + deep));
+    EXPECT_THAT(reading("\n[a" + repeated(".a", 70) + "]\n", nothing), ElementsAre("f:2:129: " + deep));
+    EXPECT_THAT(reading("a = " + repeated("[", 65) + repeated("]", 65), nothing),
+                ElementsAre("f:1:69: " + deep));
+    EXPECT_THAT(reading("a = " + repeated("{a=", 65) + "1" + repeated("}", 65), nothing), testing::SizeIs(1));
+    const auto all_well = [](TomlTable& root) { root.keys(); };
+    EXPECT_THAT(reading("a = '" + repeated(".[", 70) + "' # " + repeated("[", 70), all_well), IsEmpty());
+    EXPECT_THAT(reading("a = \"\\\"" + repeated(".[", 70) + "\"\nb" + repeated(".b", 60) + " = 1", all_well),
+                IsEmpty());
+    EXPECT_THAT(reading("a = \"\"\"\n" + repeated(".[\n", 70) + "\"\"\"", all_well), IsEmpty());
+}
+
+TEST(TomlReader, LimitsTheSize) {
+    EXPECT_THAT(reading("#" + repeated(" ", toml_bytes_max), nothing),
+                ElementsAre("f: the file has 1048577 bytes; expected at most 1048576"));
+}
+
+TEST(TomlReader, LimitsTheMistakes) {
+    std::string file;
+    for (int i = 0; i < 2'000; ++i) file += "a" + std::to_string(i) + " = 1\n";
+    const auto lines = reading(file, [](TomlTable& root) { root.finish(); });
+    EXPECT_EQ(lines.size(), toml_mistakes_max + 1);
+    EXPECT_THAT(lines, testing::Contains(HasSubstr("more than 1000 mistakes; the rest is not told")));
+}
+
+TEST(TomlReader, RefusesDurationsThatWouldOverflow) {
+    const auto lines = reading("a = '100y'\nb = '101y'\nc = '292277024y'\n", [](TomlTable& root) {
+        EXPECT_EQ(root.duration("a"), duration_max);
+        EXPECT_EQ(root.duration("b"), std::nullopt);
+        EXPECT_EQ(root.duration("c"), std::nullopt);
+    });
+    EXPECT_THAT(lines, ElementsAre("f:2:5: 'b' is longer than 100 years; expected a shorter time",
+                                   "f:3:5: 'c' is longer than 100 years; expected a shorter time"));
+}
+
+TEST(TomlReader, FindsThePlacesOfManyStringsInOneLine) {
+    const std::string file = "a = [" + repeated("'é',", 50'000) + "]\n";
+    (void)reading(file, [](TomlTable& root) {
+        const auto texts = root.texts("a");
+        ASSERT_EQ(texts.size(), 50'000U);
+        EXPECT_EQ(texts[0].position(0), (Position{1, 7}));
+        EXPECT_EQ(texts[49'999].position(0), (Position{1, 7 + 4 * 49'999}));
+    });
+}
+
 } // namespace
 } // namespace homeostat

@@ -57,25 +57,89 @@ class Check : public testing::Test {
     Folder folder_;
 };
 
+constexpr std::string_view at_most_12 =
+    ": at most 12 changes an hour (guard-under-udp-flood: budget 6/1h, each applied and removed)\n";
+
 TEST_F(Check, FindsNothingWrongInWhatIsShipped) {
     const std::string configs = HOMEOSTAT_SOURCE_DIR "/configs/";
-    for (const char* name : {"controller.toml", "lab.toml", "policies/udp-flood.toml"}) {
-        const Finished finished = check({configs + name});
+    const std::vector<std::pair<std::string, std::string>> shipped{
+        {"controller.toml", "change-me ({{iface}})"},
+        {"lab.toml", "lab0 ({{iface}})"},
+        {"policies/udp-flood.toml", "{{iface}}"}};
+    for (const auto& [name, target] : shipped) {
+        const Finished finished = check({"--strict", configs + name});
         EXPECT_EQ(finished.code, 0) << finished.out << finished.errors;
-        EXPECT_EQ(finished.out, "1 file: nothing is wrong\n");
+        EXPECT_EQ(finished.out, "1 file: nothing is wrong\n" + target + std::string(at_most_12));
     }
 }
 
 TEST_F(Check, APolicyIsJudgedOnceWhetherTheConfigurationNamesItOrNot) {
     folder_.write("config.toml", Config{}.text());
     folder_.write("policy.toml", Policy{}.text());
-    EXPECT_EQ(check({"-c", "config.toml", "policy.toml"}).out, "2 files: nothing is wrong\n");
+    EXPECT_EQ(check({"-c", "config.toml", "policy.toml"}).out,
+              "2 files: nothing is wrong\nlab0 ({{iface}})" + std::string(at_most_12));
 
     // Another one that has the same names stands twice.
     folder_.write("draft.toml", Policy{}.text());
     const Finished finished = check({"-c", "config.toml", "draft.toml"});
     EXPECT_EQ(finished.code, 1);
     expect_line(finished, "", {"signal 'counted' stands twice", "policy.toml:4"});
+}
+
+TEST_F(Check, OnlyAConfigurationTellsWhichLabelsAndValuesThereAre) {
+    const std::string policy =
+        Policy{.raise = R"(udp_pps{ifac="lab0"} > 5k)",
+               .clear = R"(max_over_time(rate(xdp_packets_total{proto="udpp"}[1s])[2s:1s]) < 1k)"}
+            .text();
+    folder_.write("config.toml", Config{}.text());
+    folder_.write("policy.toml", policy);
+    EXPECT_EQ(check({"policy.toml"}).code, 0);
+    const Finished finished = check({"config.toml"});
+    EXPECT_EQ(finished.code, 1);
+    expect_line(finished, "policy.toml:" + place_of(policy, "ifac="),
+                {"'udp_pps' has no label 'ifac'", "did you mean 'iface'?"});
+    expect_line(finished, "policy.toml:" + place_of(policy, "proto=\"udpp\""),
+                {"'proto' of 'xdp_packets_total' is never \"udpp\"", "did you mean 'udp'?"});
+    EXPECT_EQ(finished.out.find("at most"), std::string::npos) << "of policies that cannot run";
+}
+
+TEST_F(Check, WarningsAreToldAndFailOnlyWhereItIsAskedFor) {
+    const std::string policy = Policy{.clear = "max_over_time(udp_pps[2s]) < 9k"}.text();
+    folder_.write("config.toml", Config{}.text());
+    folder_.write("policy.toml", policy);
+    const Finished finished = check({"config.toml"});
+    EXPECT_EQ(finished.code, 0);
+    expect_line(finished, "policy.toml:" + place_of(policy, "max_over_time"),
+                {"warning: at 7000 both hold: raise is > 5000, clear is < 9000", "[overlapping-clear]"});
+    expect_line(finished, "1 file: nothing is wrong, 1 warning", {});
+    EXPECT_EQ(check({"--strict", "config.toml"}).code, 1);
+
+    const boost::json::value json = boost::json::parse(check({"--json", "config.toml"}).out);
+    const boost::json::array& told = json.at("diagnostics").as_array();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].at("kind"), "warning");
+    EXPECT_EQ(told[0].at("name"), "overlapping-clear");
+
+    folder_.write("policy.toml", replaced(policy, "allow = [", "allow = [\"overlapping-clear\", "));
+    EXPECT_EQ(check({"--strict", "config.toml"}).code, 0);
+}
+
+TEST_F(Check, JsonHasTheBoundsWithWhatTheyComeFrom) {
+    folder_.write("config.toml", Config{}.text());
+    folder_.write("policy.toml", Policy{.budget = "600/1h"}.text());
+    const boost::json::value json = boost::json::parse(check({"--json", "config.toml"}).out);
+    const boost::json::array& bounds = json.at("bounds").as_array();
+    ASSERT_EQ(bounds.size(), 1U);
+    EXPECT_EQ(bounds[0].at("target"), "lab0");
+    EXPECT_EQ(bounds[0].at("written"), "{{iface}}");
+    EXPECT_EQ(bounds[0].at("changes_per_hour_max"), 1200);
+    const boost::json::value& share = bounds[0].at("adaptations").as_array().at(0);
+    EXPECT_EQ(share.at("adaptation"), "guard-under-udp-flood");
+    EXPECT_EQ(share.at("changes_per_hour_max"), 1200);
+    EXPECT_EQ(share.at("because"), "budget 600/1h, each applied and removed");
+    const boost::json::array& told = json.at("diagnostics").as_array();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].at("name"), "undamped");
 }
 
 TEST_F(Check, OnlyAConfigurationTellsWhetherMetricsProgramsAndMapsExist) {
@@ -162,7 +226,8 @@ TEST_F(Check, JsonSaysTheSameAsTheText) {
     const Finished json = check({"--json", "config.toml"});
     EXPECT_EQ(json.code, text.code);
     std::string rebuilt;
-    const boost::json::array told = boost::json::parse(json.out).as_array();
+    const boost::json::value document = boost::json::parse(json.out);
+    const boost::json::array& told = document.at("diagnostics").as_array();
     for (const boost::json::value& d : told) {
         EXPECT_EQ(d.at("kind"), "error");
         const std::string expected(d.at("expected").as_string());
@@ -176,7 +241,7 @@ TEST_F(Check, JsonSaysTheSameAsTheText) {
 
     folder_.write("config.toml", Config{}.text());
     folder_.write("policy.toml", Policy{}.text());
-    EXPECT_EQ(check({"--json", "config.toml"}).out, "[]\n");
+    EXPECT_TRUE(boost::json::parse(check({"--json", "config.toml"}).out).at("diagnostics").as_array().empty());
 }
 
 TEST_F(Check, ACommandThatIsNotUnderstoodExitsWith2AndSaysWhereHelpIs) {

@@ -159,7 +159,7 @@ lab::Traffic InLab::flood(std::uint32_t packets_per_second, std::chrono::seconds
 
 void InLab::send(std::size_t udp, std::size_t tcp, std::size_t icmp) const {
     std::vector<lab::Frame> frames(udp, lab::udp_frame({}));
-    frames.insert(frames.end(), tcp, lab::tcp_frame({}));
+    frames.insert(frames.end(), tcp, lab::tcp_frame({}, lab::tcp_flags::ack));
     frames.insert(frames.end(), icmp, lab::icmp_echo_frame({}));
     must(lab::send_frames(peer(), "lab1", frames));
 }

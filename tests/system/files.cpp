@@ -109,6 +109,9 @@ raise    = ')" + raise + "'\nclear    = '" +
                           clear + "'\nkeep     = \"" + keep + R"("
 severity = "critical"
 summary  = "UDP flood on {{iface}}"
+
+[check]
+allow = ["unused-signal"]
 )";
     if (!adapts) return symptom;
     return symptom + R"(

@@ -105,10 +105,10 @@ TEST(FlapBound, AddsUpTheAdaptationsOfATarget) {
     EXPECT_THAT(to_text(bounds(two, unknown).at(1)), StartsWith("{{iface}}: at most 4 changes an hour"));
 }
 
-std::vector<std::string> warnings(const std::string& gates) {
+std::vector<std::string> warnings(const std::string& gates, const promql::Schema& sensors = small_schema()) {
     const PolicySet policies = parsed(symptom("link_up == 0") + "[[adaptation]]\nname = 'a'\nwhen = 's'\n" +
                                       gates + "\nset.interface.\"{{iface}}\".xdp.program = 'guard'\n");
-    const promql::Schema schema = with_policy_metrics(small_schema(), policies);
+    const promql::Schema schema = with_policy_metrics(sensors, policies);
     Diagnostics diagnostics;
     warn_of_flapping(policies, schema, limits(), flap_bounds(policies, schema, limits()), diagnostics);
     std::vector<std::string> lines;
@@ -122,6 +122,12 @@ TEST(FlapBound, IsAWarningWhereNothingDamps) {
                             "cooldown, a budget or damp [undamped]"));
     EXPECT_THAT(warnings("cooldown = '19s'"), ElementsAre(HasSubstr("[undamped]")));
     EXPECT_THAT(warnings("cooldown = '20s'"), IsEmpty());
+}
+
+TEST(FlapBound, IsAWarningWithoutAConfigurationOnlyWhereOneInstanceIsEnough) {
+    EXPECT_THAT(warnings("", {}), ElementsAre(HasSubstr("[undamped]")));
+    EXPECT_THAT(warnings("cooldown = '19s'", {}), ElementsAre(HasSubstr("[undamped]")));
+    EXPECT_THAT(warnings("cooldown = '20s'", {}), IsEmpty());
 }
 
 TEST(FlapBound, TellsABudgetThatLimitsNothing) {

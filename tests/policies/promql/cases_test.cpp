@@ -50,12 +50,73 @@ TEST(Promqltest, ACaseThatShouldFailAndDoesNotFails) {
 }
 
 TEST(Promqltest, WhatIsNotSupportedIsSkippedAndNeverPassed) {
-    const auto report = run_promqltest("x", "load 1m\n  x {{schema:0}}\n"
-                                            "eval instant at 0 mad_over_time(x[1m])\n  expect fail\n"
-                                            "eval instant at 0 x\n  expect warn\n"
-                                            "eval sideways at 0 x\n");
-    EXPECT_EQ(report.passed, 0U);
+    const auto report = run_promqltest("x", "load 1m\n  x {{schema:0}} 1 {{count:1}}+{{}}x3\n  y 1\n\n"
+                                            "eval instant at 0 mad_over_time(y[1m])\n  expect fail\n\n"
+                                            "eval instant at 0 x\n\n"
+                                            "eval instant at 0 y\n  y {{sum:1}}\n\n"
+                                            "load_with_nhcb 1m\n  z_bucket{le=\"1\"} 1\n\n"
+                                            "eval instant at 0 z\n\n"
+                                            "eval instant at 0 z_bucket\n  z_bucket{le=\"1\"} 1\n");
+    EXPECT_EQ(report.passed, 1U);
+    EXPECT_EQ(report.failed, 0U);
     EXPECT_EQ(report.skipped, 4U);
+}
+
+TEST(Promqltest, WhatIsNotOfTheLanguageFails) {
+    for (const char* text :
+         {"eval sideways at 0 x\n", "evaluate instant at 0 x\n", "load\n  x 1\n", "load 1m\n  x 1q\n",
+          "load_more 1m\n  x 1\n", "eval instant at 0 1\n  expect nothing\n  1\n", "load 1m\n  x{ 1\n",
+          "eval instant at 0 1\n  expect warn because\n  1\n", "eval instant at yesterday 1\n  1\n",
+          "eval range from 0 to 1m 1\n", "load 1m\n  x{a!=\"b\"} 1\n", "word\n"}) {
+        const auto report = run_promqltest("x", text);
+        EXPECT_GE(report.failed, 1U) << text;
+        EXPECT_EQ(report.passed + report.skipped, 0U) << text;
+    }
+}
+
+TEST(Promqltest, WhatIsExpectedOfAFailureIsJudged) {
+    const auto with = [](const std::string& line) {
+        return run_promqltest("x", "eval instant at 0 {}\n  " + line + "\n").passed;
+    };
+    EXPECT_EQ(with("expect fail"), 1U);
+    EXPECT_EQ(with("expect fail msg: at least one non-empty matcher"), 1U);
+    EXPECT_EQ(with("expect fail regex: least (one|two)"), 1U);
+    EXPECT_EQ(with("expected_fail_message vector selector must contain at least one non-empty matcher"), 1U);
+    EXPECT_EQ(with("expected_fail_regexp vector .* matcher"), 1U);
+    EXPECT_EQ(with("expect fail regex: ^least"), 0U);
+    EXPECT_EQ(with("expected_fail_message something else"), 0U);
+}
+
+TEST(Promqltest, ARangeVectorIsComparedSampleBySample) {
+    const std::string load =
+        "load 1m\n  x 1 2 _ 4\n\neval instant at 3m x[3m]\n  expect range vector from 1m to 3m step 1m\n";
+    EXPECT_EQ(run_promqltest("x", load + "  x 2 _ 4\n").passed, 1U);
+    EXPECT_EQ(run_promqltest("x", load + "  x 2 3 4\n").failed, 1U);
+    EXPECT_EQ(run_promqltest("x", "load 1m\n  x 1 2\n\neval instant at 1m x[3m]\n  x 1 2\n").failed, 1U);
+}
+
+TEST(Promqltest, MoreValuesThanStepsAreAFailure) {
+    const auto report =
+        run_promqltest("x", "load 1m\n  x 1 2\n\neval range from 0 to 1m step 1m x\n  x 1 2 3\n");
+    EXPECT_EQ(report.failed, 1U);
+}
+
+TEST(Promqltest, UpstreamsFormsAreRead) {
+    const auto report =
+        run_promqltest("x", "# comment\nload 1m\n  {\"a.b\", l=\"x y\"} 0x2 stale NaN -Inf 1e3-1x2\n"
+                            "  c{l=\"{\"} _x2 5\n\n"
+                            "eval_warn instant at 0 {\"a.b\"}\nexpect no_warn\n"
+                            "{\"a.b\", l=\"x y\"} 0\n\n"
+                            "eval instant at 5m {\"a.b\"}\n  {\"a.b\", l=\"x y\"} -Inf\n\n"
+                            "eval range from -1m to 1m step 1m {\"a.b\"}\n"
+                            "  {\"a.b\", l=\"x y\"} _ 0 0\n\n"
+                            "eval instant at 2m c\n  c{l=\"{\"} 5\n\n"
+                            "eval range from 0 to 1m step 1m nothing\n\n"
+                            "eval instant at 0 0x10\n  0x10\n\n"
+                            "eval instant at 0 'a'\n  expect string \"a\"\n\n"
+                            "clear\n\neval_info instant at 2m c\n");
+    for (const std::string& message : report.messages) ADD_FAILURE() << message;
+    EXPECT_EQ(report.passed, 8U);
 }
 
 } // namespace

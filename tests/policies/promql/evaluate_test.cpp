@@ -278,6 +278,38 @@ TEST(Limits, EachHasItsOwnError) {
               std::string::npos);
 }
 
+std::string nested(const std::string& before, const std::string& inner, const std::string& after, int times) {
+    std::string made = inner;
+    for (int i = 0; i < times; ++i) made = before + made + after;
+    return made;
+}
+
+TEST(Limits, WorkIsCountedWhereverItIsDone) {
+    auto store = keeping_all();
+    for (int i = 0; i < 100; ++i) fill(store, named("a", std::to_string(i)), {1, 2, 3});
+    const EvalOptions options{.work_max = 1'000};
+    const auto is_too_much = [&](std::string_view text) {
+        return error_of(store, text, options).find("takes more work than 1000 units") != std::string::npos;
+    };
+    EXPECT_EQ(error_of(store, "sum(a) + sum(a)", options), "");
+    EXPECT_TRUE(is_too_much("max_over_time(vector(1)[1h:1ms])")) << "steps of a subquery";
+    EXPECT_TRUE(is_too_much(R"(max_over_time(rate(a{x="none"}[1s])[1m:1s]))")) << "series that are looked at";
+    EXPECT_TRUE(is_too_much(nested("abs(", "a", ")", 20))) << "operations";
+    EXPECT_TRUE(is_too_much("sum by (b, c, d, e, f, g, h, i, j, k) (a)")) << "labels";
+    EXPECT_TRUE(is_too_much(R"(label_replace(vector(1), "x", "y", "z", "((q{30}){30})?((q{30}){30})?"))"))
+        << "regular expressions";
+}
+
+TEST(Limits, LabelValuesCannotGrowWithoutEnd) {
+    auto store = keeping_all();
+    fill(store, named("a", "0123456789"), {1});
+    EXPECT_EQ(error_of(store, nested("label_join(", "a", R"(, "x", "", "x", "x"))", 8), {}), "");
+    EXPECT_EQ(error_of(store, nested("label_join(", "a", R"(, "x", "", "x", "x"))", 40), {}),
+              "label_join() makes a label value longer than 4096 bytes");
+    EXPECT_EQ(error_of(store, nested("label_replace(", "a", R"(, "x", "$0$0$0", "x", ".+"))", 40), {}),
+              "label_replace() makes a label value longer than 4096 bytes");
+}
+
 TEST(Trace, ShowsEverySelectorAndEveryRangeFunction) {
     auto store = keeping_all();
     fill(store, named("a", "1"), {1, 2, 3});

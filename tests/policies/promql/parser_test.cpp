@@ -184,7 +184,8 @@ TEST(Parser, KeywordsMayBeMetricsAndLabels) {
 
 TEST(Parser, ASelectorMustRefuseTheEmptyString) {
     for (const char* text : {"{}", R"({a=""})", R"({a=~".*"})", R"({a!="b"})"})
-        EXPECT_EQ(errors_of(text)[0].what, "the selector could choose every series") << text;
+        EXPECT_EQ(errors_of(text)[0].what, "vector selector must contain at least one non-empty matcher")
+            << text;
 }
 
 TEST(Parser, ABadRegularExpressionTellsWhereItStands) {
@@ -236,9 +237,11 @@ TEST(Parser, GroupingStandsBeforeOrAfterTheOperand) {
 TEST(Parser, AllTypeErrorsOfAnExpressionAreToldInOrder) {
     const Errors errors = errors_of("rate(foo) + abs('x') + nosuch(1) + (1 > 2)");
     ASSERT_EQ(errors.size(), 4U);
-    EXPECT_EQ(errors[0], (ParseError{5, 3, "argument 1 of rate is an instant vector", "a range vector"}));
+    EXPECT_EQ(errors[0],
+              (ParseError{5, 3, "expected type range vector in call to function \"rate\", got instant vector",
+                          ""}));
     EXPECT_EQ(errors[1].offset, 16U);
-    EXPECT_EQ(errors[2].what, "there is no function 'nosuch'");
+    EXPECT_EQ(errors[2].what, "unknown function with name \"nosuch\"");
     EXPECT_EQ(errors[3].expected, "'> bool'");
 }
 
@@ -257,11 +260,13 @@ TEST(Parser, OperandsAreChecked) {
 }
 
 TEST(Parser, ArgumentsAreCounted) {
-    EXPECT_EQ(errors_of("rate()")[0].expected, "1");
-    EXPECT_EQ(errors_of("round(a, 1, 2)")[0].expected, "1 to 2");
-    EXPECT_EQ(errors_of("label_join(a, 'x')")[0].expected, "at least 3");
-    EXPECT_EQ(errors_of("topk(a)")[0].expected, "2");
-    EXPECT_EQ(errors_of("time(1)")[0].expected, "0");
+    const auto told = [](std::string_view text) { return errors_of(text)[0].what; };
+    EXPECT_EQ(told("rate()"), "expected 1 argument(s) in call to \"rate\", got 0");
+    EXPECT_EQ(told("round(a, 1, 2)"), "expected at most 2 argument(s) in call to \"round\", got 3");
+    EXPECT_EQ(told("label_join(a, 'x')"), "expected at least 3 argument(s) in call to \"label_join\", got 2");
+    EXPECT_EQ(told("time(1)"), "expected 0 argument(s) in call to \"time\", got 1");
+    EXPECT_EQ(told("topk(a)"),
+              "wrong number of arguments for aggregate expression provided, expected 2, got 1");
     EXPECT_EQ(parsed("label_join(a, 'x', ',', 'b', 'c', 'd')").type, Type::vector);
     EXPECT_EQ(parsed("label_join(a, 'x', ',')").type, Type::vector);
 }
@@ -274,6 +279,36 @@ TEST(Parser, AnUnknownFunctionNamesTheNearestOne) {
 TEST(Parser, ExperimentalFunctionsAreRefusedAsSuch) {
     EXPECT_NE(errors_of("mad_over_time(foo[5m])")[0].what.find("not supported"), std::string::npos);
     EXPECT_NE(errors_of("histogram_avg(foo)")[0].what.find("native histograms"), std::string::npos);
+}
+
+TEST(Parser, ExperimentalSyntaxIsRefusedAsSuch) {
+    for (const char* text :
+         {"limitk by (x) (1, a)", "limitk(1, a) by (x)", "limit_ratio(0.5, a)", "a[5m] smoothed",
+          "rate(a[5m] anchored)", "a + fill(0) b", "a + on (x) fill_left(0) b", "a[5m + 1m]", "a[(5m)]",
+          "a[5m:1m * 2]", "a offset (1m)", "a offset step()", "a[range()]", "sort_by_label(a, 'x')"})
+        EXPECT_NE(errors_of(text)[0].what.find("not supported"), std::string::npos) << text;
+    EXPECT_EQ(tree("a + fill"), "(a + fill)");
+    EXPECT_EQ(tree("a offset 5m + 1"), "(a offset 5m + 1)");
+}
+
+TEST(Parser, AMetricNameIsGivenOnce) {
+    for (const char* text :
+         {R"(foo{__name__="bar"})", R"(foo{__name__=~"bar"})", R"({"foo", __name__="bar"})",
+          R"({__name__="bar", "foo"})", R"(foo{"bar"})", R"({"foo", "bar"})"})
+        EXPECT_TRUE(errors_of(text)[0].what.starts_with("metric name must not be set twice: ")) << text;
+    EXPECT_EQ(selector(parsed(R"({__name__="foo", __name__!="bar"})")).matchers.size(), 1U);
+}
+
+TEST(Parser, TrailingCommasStandInLabelsOnly) {
+    for (const char* text : {"sum(a,)", "abs(a,)", "topk(1, a,)", "a{,}", "sum by (,) (a)", "time(,)"})
+        EXPECT_FALSE(parse(text)) << text;
+    for (const char* text : {"sum by (x,) (a)", "a{x='1',}", "a + on (x,) b"})
+        EXPECT_TRUE(parse(text)) << text;
+}
+
+TEST(Parser, ANumberTooSmallToTellFromZeroIsZero) {
+    EXPECT_EQ(number("1e-400"), 0);
+    EXPECT_FALSE(parse("1e400"));
 }
 
 TEST(Parser, AnExpressionThatEndsTooEarlySaysSo) {
@@ -303,6 +338,43 @@ TEST(Parser, LengthAndDepthHaveLimits) {
     std::string calls = "a";
     for (int i = 0; i < 200; ++i) calls = "abs(" + calls + ")";
     EXPECT_EQ(errors_of(calls)[0].what, deep);
+}
+
+std::string repeated(std::string_view text, int times, std::string_view between = "") {
+    std::string made;
+    for (int i = 0; i < times; ++i) (made += i == 0 ? "" : between) += text;
+    return made;
+}
+
+TEST(Parser, ListsHaveALimit) {
+    parsed("sum by (" + repeated("x", 64, ",") + ") (a)");
+    EXPECT_EQ(errors_of("sum by (" + repeated("x", 65, ",") + ") (a)")[0].what,
+              "more than 64 labels in one list");
+    EXPECT_EQ(errors_of("a{" + repeated("x=\"1\"", 65, ",") + "}")[0].what,
+              "more than 64 matchers in one selector");
+}
+
+TEST(Parser, MistakesHaveALimit) {
+    const Errors errors = errors_of("label_join(a, " + repeated("none()", 1'000, ",") + ")");
+    EXPECT_EQ(errors.size(), 101U);
+    EXPECT_EQ(errors.back().what, "more than 100 mistakes; the rest is not read");
+}
+
+TEST(Parser, TheRegularExpressionsOfAnExpressionAreLimitedTogether) {
+    const std::string large = "too large";
+    EXPECT_NE(errors_of("a{x=~`(\\pL{30}){30}`}")[0].what.find(large), std::string::npos);
+    const std::string some = "x=~\"(y{30}){30}\"";
+    parsed("a{" + some + "}");
+    EXPECT_NE(errors_of("a{" + repeated(some, 30, ",") + "}")[0].what.find(large), std::string::npos);
+}
+
+TEST(Parser, MetricsOfKeywordsArePrintedSoThatTheyStayMetrics) {
+    for (const char* name : {"inf", "NaN", "bool", "on", "ignoring", "group_left", "group_right"}) {
+        const std::string text = "{\"" + std::string(name) + "\"}";
+        EXPECT_EQ(to_text(parsed(text)), text);
+        EXPECT_EQ(to_text(parsed("a > " + text)), "a > " + text);
+    }
+    EXPECT_EQ(to_text(parsed("a ^ -NaN")), "a ^ NaN");
 }
 
 TEST(Parser, CanonicalTextParsesToTheSameTree) {

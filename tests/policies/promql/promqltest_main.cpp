@@ -1,11 +1,38 @@
-// promqltest FILE...: runs test files of Prometheus's promqltest language. Exit status 1 where a case fails.
+// promqltest FILE...: runs test files of Prometheus's promqltest language.
 #include "tests/policies/promql/promqltest.hpp"
 
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <string_view>
+
+namespace {
+
+constexpr const char* usage = R"(usage: promqltest FILE...
+
+Runs test files in the language of Prometheus's promqltest, on Homeostat's PromQL.
+  - Numbers compare within 1e-6, relatively; NaN equals NaN.
+  - 'expect fail msg:' passes where the error contains the text.
+  - Annotations ('expect warn', 'no_warn', 'info', 'no_info', 'eval_warn', 'eval_info') are not judged:
+    Homeostat's PromQL makes none. The results of such a case are.
+  - A case that needs native histograms or an experimental feature is skipped, with the reason. So is one that
+    reads a series which was loaded with native histograms.
+  - A line that is not understood is a failure.
+The last line is "N passed, N failed, N skipped". Exit code: 0 where none failed, 1 where one did, 2 where a
+file cannot be read or the usage is wrong.
+)";
+
+} // namespace
 
 int main(int argc, char** argv) {
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::fputs(usage, stdout);
+        return 0;
+    }
+    if (argc < 2 || argv[1][0] == '-') {
+        std::fputs(usage, stderr);
+        return 2;
+    }
     homeostat::promql::PromqltestReport total;
     for (int i = 1; i < argc; ++i) {
         std::ifstream file(argv[i]);

@@ -1,0 +1,23 @@
+// Questions and answers as JSON: what goes over the control socket, and what --json prints.
+#pragma once
+
+#include "engine/questions.hpp"
+#include "knowledge/error.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <string_view>
+
+namespace homeostat::cli {
+
+// "eval", "explain" and so on.
+std::string_view to_text(Question::Kind kind);
+
+boost::json::object question_json(const Question& question);
+// Fails on what is no question, saying what was expected.
+Result<Question> read_question(const boost::json::object& object);
+
+// With the answer in plain words as "text".
+boost::json::object answer_json(const Answer& answer);
+
+} // namespace homeostat::cli

@@ -1,0 +1,218 @@
+#include "adapters/control/server.hpp"
+
+#include "adapters/control/socket_file.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace homeostat::control {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using Protocol = asio::local::stream_protocol;
+using ErrorCode = boost::system::error_code;
+
+namespace {
+
+// A client can nest as deep as it likes, our stack cannot.
+constexpr std::size_t depth_max = 16;
+
+json::object error_object(const json::value& id, std::string_view code, std::string_view what) {
+    return {{"id", id}, {"error", {{"code", code}, {"what", what}}}};
+}
+
+bool may_ask(Protocol::socket& socket) {
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+    return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
+// One client. It keeps itself alive by its handlers; close() ends them all.
+class Session : public std::enable_shared_from_this<Session> {
+  public:
+    Session(Protocol::socket socket, const AskFunction& ask, const EngineState& state,
+            const ServerLimits& limits)
+        : socket_(std::move(socket)), timer_(socket_.get_executor()), ask_(ask), state_(state),
+          limits_(limits), buffer_(limits.request_bytes_max) {}
+
+    void greet(const std::string& name) { write({{"protocol", protocol_version}, {"server", name}}, false); }
+
+    void refuse(std::string_view code, std::string_view what) {
+        write(error_object(nullptr, code, what), true);
+    }
+
+    void close() {
+        timer_.cancel();
+        ErrorCode ignored;
+        socket_.close(ignored);
+    }
+
+    bool is_open() const { return socket_.is_open(); }
+
+  private:
+    void read() {
+        expire_after(limits_.idle_max);
+        asio::async_read_until(socket_, buffer_, '\n',
+                               [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) {
+                                   self->took(error, bytes);
+                               });
+    }
+
+    void took(const ErrorCode& error, std::size_t bytes) {
+        if (!socket_.is_open()) return;
+        if (error == asio::error::not_found)
+            return refuse("limit",
+                          "a request is longer than " + std::to_string(limits_.request_bytes_max) + " bytes");
+        if (error) return close();
+        const auto begin = asio::buffers_begin(buffer_.data());
+        const std::string line(begin, begin + static_cast<std::ptrdiff_t>(bytes) - 1);
+        buffer_.consume(bytes);
+        bool is_last = false;
+        json::object reply = answer(line, is_last);
+        write(std::move(reply), is_last);
+    }
+
+    json::object answer(const std::string& line, bool& is_last) {
+        json::parse_options options;
+        options.max_depth = depth_max;
+        ErrorCode error;
+        const json::value value = json::parse(line, error, {}, options);
+        const json::object* request = error ? nullptr : value.if_object();
+        if (request == nullptr) return error_object(nullptr, "request", "expected one JSON object on a line");
+        const json::value* given = request->if_contains("id");
+        const json::value id = given == nullptr ? json::value() : *given;
+        const json::value* version = request->if_contains("protocol");
+        if (version == nullptr || *version != protocol_version) {
+            is_last = true;
+            return error_object(id, "protocol",
+                                "this controller speaks protocol " + std::to_string(protocol_version) +
+                                    "; use the homeostat that it was installed with");
+        }
+        auto result = ask_(state_, *request);
+        if (!result) return error_object(id, "question", result.error().what);
+        return {{"id", id}, {"answer", std::move(*result)}};
+    }
+
+    void write(json::object reply, bool is_last) {
+        out_ = json::serialize(reply);
+        if (out_.size() > limits_.answer_bytes_max)
+            out_ = json::serialize(error_object(reply["id"], "question",
+                                                "the answer is longer than " +
+                                                    std::to_string(limits_.answer_bytes_max) +
+                                                    " bytes; ask for less"));
+        out_ += '\n';
+        expire_after(limits_.unread_max);
+        asio::async_write(socket_, asio::buffer(out_),
+                          [self = shared_from_this(), is_last](const ErrorCode& error, std::size_t) {
+                              if (!self->socket_.is_open()) return;
+                              if (error || is_last) return self->close();
+                              self->read();
+                          });
+    }
+
+    void expire_after(std::chrono::milliseconds time) {
+        timer_.expires_after(time);
+        timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
+            if (!error) self->close();
+        });
+    }
+
+    Protocol::socket socket_;
+    asio::steady_timer timer_;
+    const AskFunction& ask_;
+    const EngineState& state_;
+    const ServerLimits& limits_;
+    asio::streambuf buffer_;
+    std::string out_;
+};
+
+} // namespace
+
+struct Server::Impl {
+    SocketFile file;
+    std::string name;
+    AskFunction ask;
+    ServerLimits limits;
+    const EngineState* state = nullptr;
+    std::optional<Protocol::acceptor> acceptor{};
+    std::optional<asio::steady_timer> retry{};
+    std::vector<std::weak_ptr<Session>> sessions{};
+
+    void accept() {
+        acceptor->async_accept([this](const ErrorCode& error, Protocol::socket socket) {
+            if (!acceptor) return;
+            if (error) return accept_later();
+            admit(std::move(socket));
+            accept();
+        });
+    }
+
+    // No descriptors are left, most likely: asking again at once would only turn in a circle.
+    void accept_later() {
+        retry->expires_after(std::chrono::seconds{1});
+        retry->async_wait([this](const ErrorCode& error) {
+            if (!error && acceptor) accept();
+        });
+    }
+
+    void admit(Protocol::socket socket) {
+        std::erase_if(sessions, [](const auto& session) {
+            const auto there = session.lock();
+            return !there || !there->is_open();
+        });
+        const bool is_allowed = may_ask(socket);
+        const auto session = std::make_shared<Session>(std::move(socket), ask, *state, limits);
+        const bool has_room = sessions.size() < limits.connections_max;
+        // Beyond that, not even a refusal may wait for its reader.
+        if (sessions.size() >= 2 * limits.connections_max) return session->close();
+        sessions.push_back(session);
+        if (!is_allowed)
+            session->refuse("denied", "only root and the controller's own user may ask");
+        else if (!has_room)
+            session->refuse("limit",
+                            std::to_string(limits.connections_max) + " clients are connected, the limit");
+        else
+            session->greet(name);
+    }
+};
+
+Result<std::unique_ptr<Server>> Server::open(const std::string& path, std::string name, AskFunction ask,
+                                             ServerLimits limits) {
+    auto file = SocketFile::listen(path);
+    if (!file) return std::unexpected(file.error());
+    return std::unique_ptr<Server>(new Server(std::unique_ptr<Impl>(new Impl{
+        .file = std::move(*file), .name = std::move(name), .ask = std::move(ask), .limits = limits})));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+void Server::start(asio::io_context& context, const EngineState& state) {
+    impl_->state = &state;
+    impl_->retry.emplace(context);
+    impl_->acceptor.emplace(context, Protocol(), impl_->file.release());
+    impl_->accept();
+}
+
+void Server::stop() {
+    impl_->acceptor.reset();
+    impl_->retry.reset();
+    for (const auto& session : impl_->sessions)
+        if (const auto there = session.lock()) there->close();
+    impl_->sessions.clear();
+}
+
+} // namespace homeostat::control
