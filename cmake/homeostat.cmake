@@ -38,6 +38,8 @@ function(homeostat_test name)
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest_main)
+  # What is tested is built as it ships; the tests themselves compile in half the time this way.
+  target_compile_options(${name} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
   target_compile_definitions(${name} PRIVATE
     HOMEOSTAT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" HOMEOSTAT_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})

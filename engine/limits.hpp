@@ -14,7 +14,7 @@ struct Limits {
     Duration lookback = std::chrono::minutes{5};         // how old a selector's sample may be
     std::size_t inputs_queued_max = 65'536;              // batches of samples waiting for a tick
     std::size_t samples_per_evaluation_max = 10'000'000; // touched by one expression in one tick
-    std::size_t work_per_evaluation_max = 1'000'000; // some tens of nanoseconds each, see promql::EvalOptions
+    std::size_t work_per_evaluation_max = 4'000'000; // some tens of nanoseconds each, see promql::EvalOptions
     std::size_t instances_per_symptom_max = 1'000;
     std::size_t instances_per_adaptation_max = 1'000;
     std::size_t changes_per_minute_max = 60; // overlays applied, over all adaptations

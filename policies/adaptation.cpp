@@ -89,8 +89,8 @@ class AdaptationTick {
     // An instance with nothing to remember need not be kept.
     bool remembers(const AdaptationInstance& instance) const {
         const bool cooling = instance.removed_at && now_ - *instance.removed_at < rule_.cooldown;
-        return cooling || penalty_now(instance) * 2 > std::min(reuse(), Damping::penalty) ||
-               is_suspended_twofold(instance);
+        const bool flaps = rule_.damp && penalty_now(instance) > rule_.damp->forgotten_below();
+        return cooling || flaps || is_suspended_twofold(instance);
     }
 
     // ---- gates

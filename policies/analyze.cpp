@@ -26,7 +26,7 @@ Truth truth_of(promql::Standing standing) {
 // What a condition says of every key: by lanes, or evaluated as a whole.
 class Answer {
   public:
-    explicit Answer(std::string why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
+    explicit Answer(const std::string& why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
     explicit Answer(const promql::Lanes::View& lanes) : Answer("by lanes") { lanes_ = lanes; }
     explicit Answer(Result<ByKey> in_e) : in_e_(std::move(in_e)), in_p_(failure("not asked")) {}
 
@@ -231,8 +231,8 @@ AnalyzeMemory* memory_for(const PolicySet& policies, Knowledge& knowledge, const
     memory->symptoms.reserve(policies.symptoms.size());
     memory->clears.clear();
     for (const Symptom& symptom : policies.symptoms) {
-        memory->symptoms.push_back({place_of(symptom.rule.raise.expr, memory->raises),
-                                    &knowledge.symptoms[symptom.rule.name.text]});
+        memory->symptoms.push_back(
+            {place_of(symptom.rule.raise.expr, memory->raises), &knowledge.symptoms[symptom.rule.name.text]});
         memory->clears.push_back(symptom.rule.clear ? lanes_of(symptom.rule.clear->expr) : std::nullopt);
     }
     memory->signals.clear();

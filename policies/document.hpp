@@ -11,6 +11,7 @@
 #include "policies/template.hpp"
 #include "policies/when.hpp"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -58,6 +59,9 @@ struct Damping {
     Duration half_life = std::chrono::minutes{15};
     std::int64_t suppress = 2'000;
     std::int64_t reuse = 750;
+
+    // A penalty below this is forgotten, with the instance that has it.
+    double forgotten_below() const { return std::min(static_cast<double>(reuse), penalty) / 2; }
 };
 
 // An overlay must show its effect: once it has been in effect for `settle`, and before it has been for

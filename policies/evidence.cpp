@@ -104,7 +104,7 @@ std::vector<SeenValue> EvidenceOfTick::agreeing(const Labels& key) const {
     return seen;
 }
 
-bool EvidenceOfTick::suffices(const SymptomEvidence& evidence, std::vector<SeenValue> seen) const {
+bool EvidenceOfTick::suffices(const SymptomEvidence& evidence, const std::vector<SeenValue>& seen) const {
     const auto& clear = symptom_->rule.clear;
     const Judged judged =
         judge_all(symptom_->rule.raise.expr, symptom_->raise_presence, clear ? &clear->expr : nullptr,

@@ -44,7 +44,7 @@ class EvidenceOfTick {
     void look_at(const promql::Expr& expr);
     std::vector<SeenValue> of_key(const Labels& key) const;
     std::vector<SeenValue> agreeing(const Labels& key) const;
-    bool suffices(const SymptomEvidence& evidence, std::vector<SeenValue> seen) const;
+    bool suffices(const SymptomEvidence& evidence, const std::vector<SeenValue>& seen) const;
 
     const Symptom* symptom_;
     const SeriesStore* store_;

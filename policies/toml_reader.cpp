@@ -118,21 +118,31 @@ class PlaceWalker {
     std::size_t byte_; // of at_, in its line
 };
 
-// How deep the values of the text nest, at most: brackets that are open, and the dots of a key. Only what
-// stands in strings and comments is passed over, so a number with a point counts as a key.
-class NestingMeter {
+// What the parser of TOML must not be given: its tables refer to each other recursively, and of characters
+// that TOML does not allow it takes some for granted. Looks at how deep the values of the text nest (brackets
+// that are open, and the dots of a key; a number with a point counts as a key), and at the characters.
+class Screening {
   public:
-    // The place where the limit is passed; none where it is not.
-    static std::optional<Position> too_deep(const std::vector<std::string>& lines) {
-        NestingMeter meter;
+    // The first thing that is refused; none where all is well.
+    static std::optional<Diagnostic> refused(const std::vector<std::string>& lines) {
+        Screening screening;
         for (std::size_t i = 0; i < lines.size(); ++i)
-            if (const auto byte = meter.read(lines[i]))
-                return Position{static_cast<int>(i) + 1, static_cast<int>(*byte) + 1};
+            if (const auto byte = screening.read(lines[i]))
+                return Diagnostic{.file = {},
+                                  .at = {static_cast<int>(i) + 1, static_cast<int>(*byte) + 1},
+                                  .what = screening.what_,
+                                  .expected = screening.expected_};
         return std::nullopt;
     }
 
   private:
     std::optional<std::size_t> read(std::string_view line) {
+        const auto control = std::ranges::find_if(line, is_control);
+        if (control != line.end() && !(*control == '\r' && control + 1 == line.end())) {
+            what_ = "a control character";
+            expected_ = "remove it; in a string, write it as an escape such as \\u0000";
+            return static_cast<std::size_t>(control - line.begin());
+        }
         dots_ = 0;
         for (std::size_t at = 0; at < line.size();) {
             if (!quote_.empty()) {
@@ -148,11 +158,25 @@ class NestingMeter {
                 continue;
             }
             count(c);
-            if (open_ + dots_ > toml_depth_max) return at;
+            if (open_ + dots_ > toml_depth_max) {
+                what_ = "nested deeper than " + std::to_string(toml_depth_max) + " levels";
+                expected_ = "expected fewer dots or brackets";
+                return at;
+            }
+            if (static_cast<unsigned char>(c) >= 0x80) {
+                what_ = "a character beyond ASCII outside of a string";
+                expected_ = "write it between quotes";
+                return at;
+            }
             ++at;
         }
         if (quote_.size() == 1) quote_.clear(); // a string that is not closed on its line: a syntax error
         return std::nullopt;
+    }
+
+    static bool is_control(char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return (byte < 0x20 && c != '\t') || byte == 0x7f;
     }
 
     void count(char c) {
@@ -184,21 +208,17 @@ class NestingMeter {
     std::string quote_; // of the string that is open; empty outside of strings
     std::size_t open_ = 0;
     std::size_t dots_ = 0;
+    std::string what_;
+    std::string expected_;
 };
 
-// What the parser of TOML must not be given: its tables refer to each other recursively.
 std::optional<Diagnostic> beyond_limits(std::string_view text, const std::vector<std::string>& lines) {
     if (text.size() > toml_bytes_max)
         return Diagnostic{.file = {},
                           .at = {},
                           .what = "the file has " + std::to_string(text.size()) + " bytes",
                           .expected = "expected at most " + std::to_string(toml_bytes_max)};
-    if (const auto at = NestingMeter::too_deep(lines))
-        return Diagnostic{.file = {},
-                          .at = *at,
-                          .what = "nested deeper than " + std::to_string(toml_depth_max) + " levels",
-                          .expected = "expected fewer dots or brackets"};
-    return std::nullopt;
+    return Screening::refused(lines);
 }
 
 } // namespace

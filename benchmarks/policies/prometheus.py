@@ -3,7 +3,8 @@
 
 Prometheus scrapes 10,000 series a second from this program, over loopback, into a folder that goes away with it,
 and evaluates 10,000 alerting rules of one series each and one rule over all series. How long a group took it tells
-itself (prometheus_rule_group_last_duration_seconds); the median of what it told over the run counts.
+itself (prometheus_rule_group_last_duration_seconds). Compared are the medians by the clock, and the fastest
+evaluations, which are nearer to the truth on a machine that has other work.
 
 usage: prometheus.py BENCH_RULES [SECONDS]
 """
@@ -34,7 +35,10 @@ class Exporter(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.wfile.write(body)
+        except BrokenPipeError:
+            pass  # the scrape took too long and was given up
 
     def log_message(self, *_):
         pass
@@ -96,7 +100,7 @@ def watch(port, process, seconds):
             if counted.get(group) != count and time.monotonic() - begin > 35:
                 seen[group].append(last)
             counted[group] = count
-    return {group: statistics.median(values) for group, values in seen.items() if values}
+    return {group: (statistics.median(values), min(values)) for group, values in seen.items() if values}
 
 
 def run_prometheus(seconds):
@@ -121,16 +125,20 @@ def run_prometheus(seconds):
 
 
 def run_ours(bench):
-    """Nanoseconds per series by the clock, as Prometheus counts: the median of interleaved repetitions."""
+    """Nanoseconds per series: by the clock, the median of interleaved repetitions, and the fastest evaluation."""
     told = subprocess.run(
         [bench, "--benchmark_format=json", "--benchmark_filter=(quiet_alert_rules|vector_rule)/10000/",
          "--benchmark_repetitions=7", "--benchmark_min_time=0.1", "--benchmark_enable_random_interleaving=true"],
         capture_output=True, text=True, check=True)
     ours = {}
     for entry in json.loads(told.stdout)["benchmarks"]:
+        group = "alerts" if entry["name"].startswith("quiet_alert_rules") else "vector"
+        median, fastest = ours.get(group, (0, float("inf")))
         if entry.get("aggregate_name") == "median":
-            group = "alerts" if entry["name"].startswith("quiet_alert_rules") else "vector"
-            ours[group] = entry["wall_ns_per_series"]
+            median = entry["wall_ns_per_series"]
+        elif entry["run_type"] == "iteration":
+            fastest = min(fastest, entry["best_ns_per_series"])
+        ours[group] = (median, fastest)
     return ours
 
 
@@ -139,14 +147,14 @@ def main():
         sys.exit(__doc__)
     print(version())
     theirs = run_prometheus(float(sys.argv[2]) if len(sys.argv) > 2 else 90)
-    print(", ".join(f"{group}: {last * 1000:.1f} ms" for group, last in theirs.items()), flush=True)
     ours = run_ours(sys.argv[1])
     for group, what in (("alerts", "10,000 rules of one series"), ("vector", "one rule over 10,000 series")):
         if group not in theirs or group not in ours:
             sys.exit(f"no figure for {what}: let it run for longer")
-        per_series = theirs[group] / SERIES * 1e9
-        print(f"{what}: Prometheus {per_series:,.0f} ns per series, ours {ours[group]:.0f} ns: "
-              f"{per_series / ours[group]:,.0f} times")
+        for kind, last, mine in zip(("median", "fastest"), theirs[group], ours[group]):
+            per_series = last / SERIES * 1e9
+            print(f"{what}, {kind}: Prometheus {per_series:,.0f} ns per series, ours {mine:,.0f} ns: "
+                  f"{per_series / mine:,.0f} times")
 
 
 if __name__ == "__main__":

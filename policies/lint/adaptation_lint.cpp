@@ -5,6 +5,7 @@
 #include "policies/promql/introspect.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -125,11 +126,17 @@ class AdaptationLint {
                  "'" + rule_.name.text + "' is suppressed by a single application, which adds " +
                      std::to_string(penalty),
                  "expected damp.suppress above it, or a cooldown instead");
-        if (rule_.damp->reuse >= 2 * penalty)
+        // The highest penalty where applications follow each other as fast as they may.
+        const Duration apart = rule_.min_hold + rule_.cooldown;
+        const double half_lives =
+            static_cast<double>(apart.count()) / static_cast<double>(rule_.damp->half_life.count());
+        const double highest = Damping::penalty / (1 - std::exp2(-half_lives));
+        if (apart > Duration{0} && highest < static_cast<double>(rule_.damp->suppress))
             warn("damp-never-binds",
                  "the penalty of '" + rule_.name.text +
-                     "' is forgotten below half of damp.reuse, so it never grows",
-                 "expected damp.reuse below " + std::to_string(2 * penalty));
+                     "' never reaches damp.suppress: applications are at least " + to_text(apart) + " apart",
+                 "expected a longer damp.half_life, a lower damp.suppress, or a shorter min_hold and "
+                 "cooldown");
     }
 
     void check_verify(const VerifyRule& verify) {

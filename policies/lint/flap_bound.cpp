@@ -178,11 +178,10 @@ class Applications {
 
     // Each application adds to a penalty that stays below `suppress` and one application; what is added in an
     // hour is what decays in it, and what is left at its end. An instance is forgotten, and with it what is
-    // left of its penalty, at half of `reuse`.
+    // left of its penalty, see Damping::forgotten_below.
     std::optional<Limit> by_damping() const {
         if (!rule_.damp) return std::nullopt;
-        const double forgotten = static_cast<double>(rule_.damp->reuse) / 2;
-        if (forgotten >= Damping::penalty) return std::nullopt;
+        const double forgotten = rule_.damp->forgotten_below();
         const double half_lives =
             static_cast<double>(hour.count()) / static_cast<double>(rule_.damp->half_life.count());
         const double highest = static_cast<double>(rule_.damp->suppress) + Damping::penalty;

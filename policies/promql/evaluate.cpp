@@ -247,11 +247,12 @@ Result<void> Evaluation::for_each_window(const Selector& selector, Keeps keeps,
         if (!remembers) summary.clear();
         summary.move_to(history, end - *selector.range, end);
         samples_used_ += summary.points();
-        if (!remembers || keeps == Keeps::samples) work_ += summary.points(); // else only what is new is read
+        // Within a subquery nothing is remembered; elsewhere a window costs what enters and leaves it.
+        if (now_ != start_of_query_ || keeps == Keeps::samples) work_ += summary.points();
         if (!within_limits()) break;
         if (summary.empty()) continue;
-        const auto points = keeps == Keeps::samples ? without_markers(summary.span(history), fresh)
-                                                    : std::span<const Point>();
+        const auto points = reads_samples(keeps, summary) ? without_markers(summary.span(history), fresh)
+                                                          : std::span<const Point>();
         visit({store_.labels(id), store_.labels_without_name(id), summary, points});
     }
     return within_limits();

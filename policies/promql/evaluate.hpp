@@ -39,9 +39,9 @@ struct EvalOptions {
     std::size_t samples_max = 50'000'000;             // samples touched, over the whole evaluation
     std::size_t series_max = 1'000'000;               // series touched, over the whole evaluation
     std::size_t result_max = 100'000;                 // samples in the result of any one operation
-    std::size_t work_max = 50'000'000;  // units of work over the whole evaluation, see Evaluation::spend
-    std::optional<Instant> query_start = {};          // what @ start() and
-    std::optional<Instant> query_end = {};            // @ end() mean; none: the time of the evaluation
+    std::size_t work_max = 50'000'000;       // units of work over the whole evaluation, see Evaluation::spend
+    std::optional<Instant> query_start = {}; // what @ start() and
+    std::optional<Instant> query_end = {};   // @ end() mean; none: the time of the evaluation
     SelectorCache* selectors = nullptr; // not owned; none: every selector searches and every window adds anew
 };
 

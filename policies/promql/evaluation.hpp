@@ -70,8 +70,8 @@ class Evaluation {
     Evaluation(const SeriesStore& store, Instant now, const EvalOptions& options, Trace* trace,
                const Recorded* recorded = nullptr)
         : store_(store), now_(now), options_(options), trace_(trace), recorded_(recorded),
-          start_of_query_(options.query_start.value_or(now)),
-          end_of_query_(options.query_end.value_or(now)) {}
+          start_of_query_(options.query_start.value_or(now)), end_of_query_(options.query_end.value_or(now)) {
+    }
 
     Instant now() const { return now_; }
     const SeriesStore& store() const { return store_; }
@@ -118,8 +118,8 @@ class Evaluation {
     const EvalOptions& options_;
     Trace* trace_;
     const Recorded* recorded_; // null: read the store
-    Instant start_of_query_; // what start() means, also in a subquery
-    Instant end_of_query_;   // what end() means
+    Instant start_of_query_;   // what start() means, also in a subquery
+    Instant end_of_query_;     // what end() means
     std::size_t samples_used_ = 0;
     std::size_t series_used_ = 0;
     std::size_t work_ = 0;

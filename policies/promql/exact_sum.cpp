@@ -1,5 +1,6 @@
 #include "policies/promql/exact_sum.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -84,33 +85,55 @@ void ExactSum::change(double value, bool negate) {
     if (finite_ == 0) base_ = full_ ? lowest_exponent : parts.exponent - room_below;
     negate ? --finite_ : ++finite_;
     const int offset = parts.exponent - base_;
-    if (!full_ && offset >= 0 && offset <= offset_max)
+    const int limb = limb_of(parts.exponent);
+    const auto count = [negate](std::uint32_t& values) { negate ? --values : ++values; };
+    if (!full_ && offset >= 0 && offset <= offset_max) {
+        count(near_values_[static_cast<std::size_t>(limb - limb_of(base_))]);
         return accumulate(near_, parts.mantissa, static_cast<unsigned>(offset), subtract);
+    }
     if (!full_) grow();
-    accumulate(*full_, parts.mantissa, static_cast<unsigned>(parts.exponent - base_), subtract);
+    count(full_->values[static_cast<std::size_t>(limb)]);
+    accumulate(full_->limbs, parts.mantissa, static_cast<unsigned>(parts.exponent - base_), subtract);
+}
+
+int ExactSum::limb_of(int exponent) {
+    const int place = exponent - lowest_exponent;
+    return place >= 0 ? place / 64 : -((63 - place) / 64);
+}
+
+bool ExactSum::is_torn() const {
+    if (!full_) return false;
+    const auto is_there = [](std::uint32_t values) { return values > 0; };
+    const auto lowest = std::ranges::find_if(full_->values, is_there);
+    const auto highest = std::find_if(full_->values.rbegin(), full_->values.rend(), is_there);
+    return lowest != full_->values.end() && highest.base() - 1 - lowest > static_cast<int>(near_limbs);
 }
 
 void ExactSum::grow() {
-    full_ = std::make_unique<std::array<std::uint64_t, full_limbs>>();
+    full_ = std::make_unique<Full>();
     const bool negative = near_.back() >> 63U != 0;
     // base_ may lie below every double's lowest bit; then the bits there are zero.
     for (std::size_t i = 0; i < near_limbs; ++i) {
         const std::uint64_t limb = near_[i];
         const int offset = base_ + static_cast<int>(i) * 64 - lowest_exponent;
         if (offset >= 0)
-            accumulate(*full_, limb, static_cast<unsigned>(offset), false);
+            accumulate(full_->limbs, limb, static_cast<unsigned>(offset), false);
         else if (offset > -64)
-            accumulate(*full_, limb >> static_cast<unsigned>(-offset), 0, false);
+            accumulate(full_->limbs, limb >> static_cast<unsigned>(-offset), 0, false);
     }
     const int end = base_ + static_cast<int>(near_limbs) * 64 - lowest_exponent;
-    if (negative) accumulate(*full_, 1, static_cast<unsigned>(end), true);
+    if (negative) accumulate(full_->limbs, 1, static_cast<unsigned>(end), true);
+    for (std::size_t i = 0; i < near_limbs; ++i)
+        if (near_values_[i] > 0)
+            full_->values[static_cast<std::size_t>(limb_of(base_) + static_cast<int>(i))] = near_values_[i];
+    near_values_ = {};
     near_ = {};
     base_ = lowest_exponent;
 }
 
 ExactSum::Rounded ExactSum::rounded() const {
     const std::span<const std::uint64_t> limbs =
-        full_ ? std::span<const std::uint64_t>(*full_) : std::span<const std::uint64_t>(near_);
+        full_ ? std::span<const std::uint64_t>(full_->limbs) : std::span<const std::uint64_t>(near_);
     const bool negative = limbs.back() >> 63U != 0;
     std::size_t lowest = 0; // the lowest limb that is not zero: above it, negating is inverting
     while (lowest < limbs.size() && limbs[lowest] == 0) ++lowest;

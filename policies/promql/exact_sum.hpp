@@ -23,6 +23,9 @@ class ExactSum {
     double value() const;
     // The sum by the number of values, finite also where the sum would not be.
     double mean(std::size_t count) const;
+    // Whether values are so far apart, more than 256 bits, that a sum in floating point, also a compensated
+    // one, may have nothing to do with the exact one where they cancel.
+    bool is_torn() const;
 
   private:
     static constexpr std::size_t near_limbs = 4;
@@ -36,6 +39,7 @@ class ExactSum {
         int exponent;
     };
 
+    static int limb_of(int exponent); // of Full; below the lowest, negative
     void change(double value, bool negate);
     void change_special(double value, bool negate);
     bool is_special() const { return (nans_ | plus_infinities_ | minus_infinities_) != 0; }
@@ -44,8 +48,14 @@ class ExactSum {
     Rounded rounded() const;
 
     // Two's complement, lowest limb first; bit 0 counts 2^base_. Zero where nothing is in it.
+    struct Full {
+        std::array<std::uint64_t, full_limbs> limbs{};
+        std::array<std::uint32_t, full_limbs> values{}; // whose lowest bit lies in each limb
+    };
+
     std::array<std::uint64_t, near_limbs> near_{};
-    std::unique_ptr<std::array<std::uint64_t, full_limbs>> full_; // where set, it holds the sum
+    std::array<std::uint32_t, near_limbs> near_values_{}; // as Full::values, from the limb of base_ on
+    std::unique_ptr<Full> full_;                          // where set, it holds the sum
     int base_ = 0;
     std::uint32_t finite_ = 0; // values other than zero
     std::uint32_t nans_ = 0;

@@ -19,7 +19,7 @@ class Evaluation; // see evaluation.hpp
 // them a stale marker.
 struct Window {
     const WindowSummary& summary;
-    std::span<const Point> points; // oldest first; only where the function keeps them
+    std::span<const Point> points; // oldest first; only where it reads_samples()
     Instant start;
     Instant end;
     Instant now;                        // the evaluation's time, which offset and @ do not shift

@@ -348,7 +348,8 @@ void Lanes::read_windows(Block& block, std::uint8_t slot, const Leaf& leaf) cons
             for (std::uint32_t k = 0; k < leaf.scalars; ++k)
                 parameters.values[k] = scalars_[leaf.first_scalar + k].column[lane];
             std::span<const Point> points;
-            if (function.keeps == Keeps::samples) points = without_markers(window.span(history), scratch);
+            if (reads_samples(function.keeps, window))
+                points = without_markers(window.span(history), scratch);
             if (!window.empty())
                 value = function.value({window, points, start, end, block.now, parameters.all()});
         }
@@ -468,8 +469,9 @@ void Lanes::evaluate(const SeriesStore& store, Instant now, const EvalOptions& o
     }
     for (std::size_t i = 0; i < members_.size(); ++i) {
         Member& member = members_[i];
+        const std::size_t lanes = member.end - begin_of(i);
         member.judged = member.samples <= options.samples_max && member.series <= options.series_max &&
-                        member.end - begin_of(i) <= options.result_max;
+                        lanes <= options.result_max && work_bound(lanes) <= options.work_max;
     }
 }
 

@@ -111,6 +111,10 @@ class Lanes {
 
     struct Block;
 
+    // The most that evaluate() could count as work: a unit for each operation, and for each sample of it.
+    std::size_t work_bound(std::size_t lanes) const {
+        return (ops_.size() + scalars_.size() + 2) * (lanes + 1);
+    }
     std::size_t begin_of(std::size_t member) const { return member == 0 ? 0 : members_[member - 1].end; }
     void bind(const SeriesStore& store, SelectorCache& cache);
     void seat_all(const SeriesStore& store);

@@ -31,7 +31,9 @@ std::optional<double> zscore(const Window& window) {
     const double last = window.points.back().value;
     const auto is_last = [last](const Point& point) { return point.value == last; };
     if (std::ranges::all_of(window.points, is_last)) return 0;
-    return (last - *avg_over_time(window)) / *stddev_over_time(window);
+    ExactSum sum;
+    for (const Point& point : window.points) sum.add(point.value);
+    return (last - sum.mean(window.points.size())) / *stddev_over_time.value(window);
 }
 
 } // namespace homeostat::promql

@@ -57,8 +57,22 @@ template <bool is_counter> std::optional<double> instant_change(const Window& wi
     return is_counter ? change / seconds(last.time - previous.time) : change;
 }
 
-std::optional<double> sum(const Window& window) { return window.summary.sum().value(); }
-std::optional<double> mean(const Window& window) { return window.summary.sum().mean(window.summary.count()); }
+std::optional<double> sum(const Window& window) {
+    const ExactSum& exact = window.summary.sum();
+    if (!exact.is_torn()) return exact.value();
+    CompensatedSum compensated;
+    for (const Point& point : window.points) compensated.add(point.value);
+    return compensated.total();
+}
+
+std::optional<double> mean(const Window& window) {
+    const ExactSum& exact = window.summary.sum();
+    if (!exact.is_torn()) return exact.mean(window.summary.count());
+    Mean compensated;
+    for (const Point& point : window.points) compensated.add(point.value);
+    return compensated.mean();
+}
+
 std::optional<double> extreme(const Window& window) { return window.summary.extreme(); }
 std::optional<double> last(const Window& window) { return window.summary.last().value; }
 std::optional<double> one(const Window&) { return 1; }

@@ -66,7 +66,7 @@ std::vector<SeriesId> Selection::choose(const SeriesStore& store, LabelIndexes* 
 void Selection::adopt(std::vector<SeriesId> chosen, const SeriesStore& store) {
     const auto labels_of = [&store](SeriesId id) -> const Labels& { return store.labels(id); };
     if (version_ > 0 && chosen == series_ && std::ranges::equal(chosen, labels_, {}, labels_of)) return;
-    std::vector<WindowSummary> windows;
+    std::pmr::vector<WindowSummary> windows(windows_.get_allocator());
     if (keeps_) {
         std::vector<std::pair<SeriesId, std::size_t>> places;
         for (std::size_t i = 0; i < series_.size(); ++i) places.emplace_back(series_[i], i);
@@ -106,7 +106,7 @@ Selection& SelectorCache::selection(const Selector& selector, std::optional<Keep
     const auto [place, is_new] = by_address_.try_emplace({&selector, keeps});
     if (is_new) {
         const std::string text = to_text(Expr{selector.range ? Type::matrix : Type::vector, {}, selector});
-        place->second = &by_text_.try_emplace({text, keeps}, selector, keeps).first->second;
+        place->second = &by_text_.try_emplace({text, keeps}, selector, keeps, windows_.get()).first->second;
     }
     return place->second->search(store, &indexes_);
 }

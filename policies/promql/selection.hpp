@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,9 +52,10 @@ class LabelIndexes {
 // The series that one selector chooses, and the window of each where it is a range vector selector.
 class Selection {
   public:
-    // The selector outlives this.
-    explicit Selection(const Selector& selector, std::optional<Keeps> keeps = std::nullopt)
-        : selector_(&selector), keeps_(keeps) {}
+    // The selector outlives this, and so does what the windows are allocated from.
+    explicit Selection(const Selector& selector, std::optional<Keeps> keeps = std::nullopt,
+                       std::pmr::memory_resource* memory = std::pmr::get_default_resource())
+        : selector_(&selector), keeps_(keeps), windows_(memory) {}
 
     // Brings this up to date with the store's index.
     Selection& search(const SeriesStore& store, LabelIndexes* indexes = nullptr);
@@ -75,13 +78,24 @@ class Selection {
     std::uint64_t version_ = 0;
     std::vector<SeriesId> series_;
     std::vector<Labels> labels_; // of series_: an id may have been given to another series
-    std::vector<WindowSummary> windows_;
+    std::pmr::vector<WindowSummary> windows_;
 };
 
 // Knows selectors by their address, so it must not outlive the expressions that were evaluated with it, and
 // belongs to one store. Selectors of one text share one selection.
 class SelectorCache {
   public:
+    SelectorCache() = default;
+    SelectorCache(SelectorCache&&) = default;
+    SelectorCache& operator=(SelectorCache&& other) noexcept {
+        std::swap(windows_, other.windows_); // what is left goes with `other`, in the right order
+        std::swap(by_address_, other.by_address_);
+        std::swap(by_text_, other.by_text_);
+        std::swap(indexes_, other.indexes_);
+        return *this;
+    }
+    ~SelectorCache() = default;
+
     // Up to date; it stays where it is as long as the cache does.
     Selection& selection(const Selector& selector, std::optional<Keeps> keeps, const SeriesStore& store);
     // One of this cache's, brought up to date.
@@ -98,6 +112,9 @@ class SelectorCache {
         }
     };
 
+    // Windows of many selectors lie side by side. Outlives them.
+    std::unique_ptr<std::pmr::memory_resource> windows_ =
+        std::make_unique<std::pmr::unsynchronized_pool_resource>();
     std::unordered_map<Asked, Selection*, AskedHash> by_address_; // look-up only, never iterated
     std::map<std::pair<std::string, std::optional<Keeps>>, Selection> by_text_;
     LabelIndexes indexes_;

@@ -95,4 +95,8 @@ double WindowSummary::extreme() const {
     return candidates_head_ < candidates_.size() ? candidates_[candidates_head_].value : last_.value;
 }
 
+bool reads_samples(Keeps keeps, const WindowSummary& summary) {
+    return keeps == Keeps::samples || (keeps == Keeps::sum && summary.sum().is_torn());
+}
+
 } // namespace homeostat::promql

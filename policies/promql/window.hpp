@@ -25,6 +25,12 @@ enum class Keeps {
     samples, // all of them
 };
 
+class WindowSummary;
+
+// Whether a function of the window looks at its samples one by one: where it keeps them, and where its sum is
+// torn, see ExactSum. Then only Prometheus's own order of additions gives what Prometheus gives.
+bool reads_samples(Keeps keeps, const WindowSummary& summary);
+
 // Of a non-empty window. Stale markers are no samples.
 class alignas(64) WindowSummary {
   public:

@@ -85,7 +85,7 @@ TEST(Adaptations, RequireOnlyWhatCanBeActive) {
 TEST(Damping, LeavesRoomForOneApplication) {
     EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "damp = { suppress = 1000, reuse = 500 }"), ""),
                 ElementsAre(HasSubstr("[damps-at-once]")));
-    EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "damp = { suppress = 3000, reuse = 2000 }"), ""),
+    EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "cooldown = '30m'\ndamp = {}"), ""),
                 ElementsAre(HasSubstr("[damp-never-binds]")));
     EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "damp = {}"), ""), IsEmpty());
 }

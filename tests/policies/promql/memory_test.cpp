@@ -184,7 +184,8 @@ TEST(Lanes, StepAsideWhereALimitIsReached) {
     store.set_retention([](const Labels&) { return Duration{60'000}; });
     for (const char* x : {"1", "2", "3"})
         for (int t = 1; t <= 3; ++t)
-            store.append(*store.define(Labels{{"__name__", "a"}, {"x", x}}), at_ms(t * 1000), t);
+            store.append(*store.define(Labels{{"__name__", "a"}, {"x", x}}), at_ms(std::int64_t{1000} * t),
+                         t);
     const Expr expr = *parse("sum_over_time(a[1m]) > 1 or a");
     SelectorCache cache;
     Lanes lanes(*LaneProgram::compile(expr));
