@@ -131,6 +131,13 @@ void read_event(TomlTable& table, std::vector<Event>& events) {
                       "expected one of urgent, gone, back, down, up, detached, attached, sensor_fails");
 }
 
+std::optional<Duration> read_latency(TomlTable& table) {
+    const auto latency = table.duration("latency");
+    if (latency && *latency <= Duration{0})
+        table.mistake(table.at("latency"), "a latency of 0s", "expected 1ms or more, or no latency");
+    return latency;
+}
+
 OutcomeRule read_outcome(TomlTable& table) {
     OutcomeRule rule;
     rule.interface = table.string("interface").value_or("");
@@ -139,9 +146,7 @@ OutcomeRule read_outcome(TomlTable& table) {
     rule.from = table.duration("from").value_or(Duration{0});
     rule.until = table.duration("until");
     rule.fails = table.string("fails").value_or("");
-    rule.latency = table.duration("latency");
-    if (rule.latency && *rule.latency <= Duration{0})
-        table.mistake(table.at("latency"), "a latency of 0s", "expected 1ms or more, or no latency");
+    rule.latency = read_latency(table);
     for (const SourceText& word : table.texts("modes"))
         if (const auto mode = parse_xdp_mode(word.text))
             rule.modes.push_back(*mode);
@@ -183,12 +188,14 @@ Duration read_period(TomlTable& table, Duration otherwise) {
     return otherwise;
 }
 
-std::optional<TestCase> read_case(TomlTable& table, Duration period,
+std::optional<TestCase> read_case(TomlTable& table, const PolicyTest& test,
                                   const std::vector<Invariant>& invariants) {
     TestCase made;
     auto name = table.require_text("name", "what the test shows, as a sentence");
     made.skip = table.string("skip");
-    made.period = read_period(table, period);
+    made.period = read_period(table, test.period);
+    made.latency = read_latency(table);
+    if (!made.latency) made.latency = test.latency;
     for (TomlTable& series : table.tables("series"))
         if (auto read = read_series(series, made.period)) made.series.push_back(std::move(*read));
     for (TomlTable& event : table.tables("event")) read_event(event, made.events);
@@ -246,9 +253,7 @@ void read_head(TomlTable& root, PolicyTest& test) {
         else
             root.mistake(start->position(0), time.error().what);
     }
-    test.latency = root.duration("latency");
-    if (test.latency && *test.latency <= Duration{0})
-        root.mistake(root.at("latency"), "a latency of 0s", "expected 1ms or more, or no latency");
+    test.latency = read_latency(root);
     for (const SourceText& program : root.texts("programs")) test.programs.push_back(program.text);
     for (TomlTable& interface : root.tables("interface")) read_interface(interface, test);
     if (test.baseline.empty() && !root.has("interface"))
@@ -339,16 +344,17 @@ class Judge {
         if (std::ranges::find(signals_, labels.metric_name()) != signals_.end())
             return mistake(source, "'" + std::string(labels.metric_name()) + "' is a signal of the policies",
                            "expected the series that it is made of");
-        if (std::ranges::any_of(needs_,
-                                [&](const promql::SelectorNeed& need) { return need.matches(labels); }))
-            return;
+        // One that the selectors of its metric leave out may show that they do.
+        const auto reads = [&](const promql::SelectorNeed& need) {
+            return need.metric_name.empty() ? need.matches(labels) : need.metric_name == labels.metric_name();
+        };
+        if (std::ranges::any_of(needs_, reads)) return;
         std::vector<std::string> names;
         for (const promql::SelectorNeed& need : needs_) names.push_back(need.metric_name);
         const std::string name(labels.metric_name());
         const std::string meant = nearest(name, names);
         mistake(source, "nothing reads the series '" + to_text(labels) + "'",
-                meant.empty() || meant == name ? "compare its labels with the policies' selectors"
-                                               : "did you mean '" + meant + "'?");
+                meant.empty() ? "expected a metric of the policies" : "did you mean '" + meant + "'?");
     }
 
     void judge(const Event& event) {
@@ -413,7 +419,7 @@ std::optional<PolicyTest> read_policy_test(std::string_view text, const std::str
     for (TomlTable& invariant : root.tables("invariant"))
         if (auto read = read_invariant(invariant)) invariants.push_back(std::move(*read));
     for (TomlTable& table : root.tables("test")) {
-        auto read = read_case(table, test.period, invariants);
+        auto read = read_case(table, test, invariants);
         if (!read) continue;
         if (std::ranges::any_of(test.cases,
                                 [&](const TestCase& c) { return c.name.text == read->name.text; }))

@@ -303,7 +303,7 @@ void Simulation::Play::begin(const PlannedTransaction& transaction, Duration now
                  .outcome = {},
                  .modes = rule != nullptr ? rule->modes : std::vector<XdpMode>(),
                  .fails = rule != nullptr ? rule->fails : ""};
-    const auto latency = rule != nullptr && rule->latency ? rule->latency : test.latency;
+    const auto latency = rule != nullptr && rule->latency ? rule->latency : test_case.latency;
     if (latency) {
         one.took = *latency;
         one.due = now + *latency;

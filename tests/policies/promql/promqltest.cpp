@@ -4,6 +4,7 @@
 #include "policies/promql/evaluate.hpp"
 #include "policies/promql/introspect.hpp"
 #include "policies/promql/parser.hpp"
+#include "policies/promql/series_notation.hpp"
 
 #include <re2/re2.h>
 
@@ -73,35 +74,12 @@ Duration parse_time(std::string_view text) {
     return Duration{std::llround(*seconds * 1000)};
 }
 
-using Values = std::vector<std::optional<double>>; // none: no sample
+using Values = SeriesValues;
 
-// a, a+bxn, a-bxn, axn, _, _xn, stale. As in Prometheus, 0x3 is four zeros and no hexadecimal number.
 void append_values(Values& values, std::string_view word) {
-    constexpr std::size_t count_max = 1'000'000;
-    const auto malformed = Malformed{"bad value '" + std::string(word) + "'"};
-    if (word == "stale") {
-        values.emplace_back(stale_marker);
-        return;
-    }
-    const bool gap = word.starts_with('_');
-    std::optional<double> value;
-    std::optional<double> step = 0;
-    if (gap)
-        word.remove_prefix(1);
-    else if (value = take_number(word); !value)
-        throw malformed;
-    else if (word.starts_with('+') || word.starts_with('-'))
-        step = take_number(word);
-    std::size_t count = 1;
-    if (word.starts_with('x')) {
-        const auto [end, error] = std::from_chars(word.data() + 1, word.data() + word.size(), count);
-        if (error != std::errc{} || end != word.data() + word.size() || count > count_max) throw malformed;
-        if (!gap) ++count;
-    } else if (!word.empty())
-        throw malformed;
-    if (!step) throw malformed;
-    for (std::size_t i = 0; i < count; ++i)
-        values.push_back(gap ? value : *value + *step * static_cast<double>(i));
+    const auto parsed = parse_series_values(word);
+    if (!parsed) throw Malformed{"bad value '" + std::string(word) + "'"};
+    values.insert(values.end(), parsed->begin(), parsed->end());
 }
 
 struct SeriesLine {
