@@ -18,21 +18,17 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
     if (free_.empty()) {
         id = static_cast<SeriesId>(series_.size());
         series_.emplace_back();
+        names_.emplace_back();
     } else {
         id = free_.back();
         free_.pop_back();
     }
-    at(id) = Series{.labels = labels,
-                    .labels_without_name = labels.without_metric_name(),
-                    .retention = retention_(labels),
-                    .points = {},
-                    .head = 0,
-                    .first = at(id).first,
-                    .live = true};
+    at(id).retention = retention_(labels);
+    names_[static_cast<std::size_t>(id)] = {labels, labels.without_metric_name(), true};
     index_.emplace(labels, id);
     SameName& same_name = by_name_[std::string(labels.metric_name())];
     const auto place = std::ranges::lower_bound(same_name.series, labels, {},
-                                                [this](SeriesId other) { return at(other).labels; });
+                                                [this](SeriesId other) { return this->labels(other); });
     same_name.series.insert(place, id);
     same_name.version = ++index_version_;
     return id;
@@ -40,11 +36,12 @@ Result<SeriesId> SeriesStore::define(const Labels& labels) {
 
 bool SeriesStore::append(SeriesId id, Instant time, double value) {
     Series& series = at(id);
-    if (series.points.size() > series.head && time <= series.points.back().time) {
+    if (series.points.size() > series.head && time <= series.newest.time) {
         ++losses_.samples_refused;
         return false;
     }
-    series.points.push_back({time, value});
+    series.newest = {time, value};
+    series.points.push_back(series.newest);
     trim(series, time);
     return true;
 }
@@ -68,10 +65,11 @@ void SeriesStore::trim(Series& series, Instant newest) {
 
 void SeriesStore::set_retention(Retention retention) {
     retention_ = std::move(retention);
-    for (Series& series : series_) {
-        if (!series.live) continue;
-        series.retention = retention_(series.labels);
-        if (series.points.size() > series.head) trim(series, series.points.back().time);
+    for (std::size_t i = 0; i < series_.size(); ++i) {
+        if (!names_[i].live) continue;
+        Series& series = series_[i];
+        series.retention = retention_(names_[i].labels);
+        if (series.points.size() > series.head) trim(series, series.newest.time);
     }
 }
 
@@ -79,19 +77,21 @@ std::vector<SeriesId> SeriesStore::forget_unseen(Instant now, Duration lookback)
     std::vector<SeriesId> forgotten;
     for (std::size_t i = 0; i < series_.size(); ++i) {
         Series& series = series_[i];
-        if (!series.live || series.points.empty()) continue;
-        const Point& newest = series.points.back();
+        Name& name = names_[i];
+        if (!name.live || series.points.empty()) continue;
+        const Point& newest = series.newest;
         const Duration seen_for = series.retention + (is_stale(newest.value) ? Duration{0} : lookback);
         if (newest.time >= now - seen_for) continue;
         const auto id = static_cast<SeriesId>(i);
-        index_.erase(series.labels);
-        const auto same_name = by_name_.find(series.labels.metric_name());
+        index_.erase(name.labels);
+        const auto same_name = by_name_.find(name.labels.metric_name());
         std::erase(same_name->second.series, id);
         same_name->second.version = ++index_version_;
         if (same_name->second.series.empty()) by_name_.erase(same_name);
         const std::uint64_t next = series.first + series.points.size();
         series = Series{};
         series.first = next;
+        name = Name{};
         free_.push_back(id);
         forgotten.push_back(id);
     }
@@ -114,8 +114,14 @@ std::vector<SeriesId> SeriesStore::all() const {
     ids.reserve(index_.size());
     for (const auto& [name, same_name] : by_name_)
         ids.insert(ids.end(), same_name.series.begin(), same_name.series.end());
-    std::ranges::sort(ids, {}, [this](SeriesId id) { return at(id).labels; });
+    std::ranges::sort(ids, {}, [this](SeriesId id) { return labels(id); });
     return ids;
+}
+
+Point SeriesStore::newest_before(const Series& series, Instant at_time) {
+    for (std::size_t i = series.points.size(); i > series.head; --i)
+        if (series.points[i - 1].time <= at_time) return series.points[i - 1];
+    return {at_time, stale_marker};
 }
 
 std::span<const Point> SeriesStore::window(SeriesId id, Instant after, Instant until) const {

@@ -27,16 +27,16 @@ Truth truth_of(promql::Standing standing) {
 class Answer {
   public:
     explicit Answer(std::string why_not) : in_e_(failure(why_not)), in_p_(failure(why_not)) {}
-    explicit Answer(const promql::Lanes& lanes) : Answer("by lanes") { lanes_ = &lanes; }
+    explicit Answer(const promql::Lanes::View& lanes) : Answer("by lanes") { lanes_ = lanes; }
     explicit Answer(Result<ByKey> in_e) : in_e_(std::move(in_e)), in_p_(failure("not asked")) {}
 
-    bool needs_presence() const { return lanes_ == nullptr; }
+    bool needs_presence() const { return !lanes_; }
     void set_presence(Result<ByKey> in_p) { in_p_ = std::move(in_p); }
 
     Truth truth(const Labels& key) const {
-        if (lanes_ != nullptr) {
+        if (lanes_) {
             const auto lane = lanes_->find(key);
-            return lane ? truth_of(lanes_->standings()[*lane]) : Truth::missing;
+            return lane ? truth_of(lanes_->standings[*lane]) : Truth::missing;
         }
         if (in_e_ && in_e_->find(key) != nullptr) return Truth::yes;
         if (in_e_ && in_p_ && in_p_->find(key) != nullptr) return Truth::no;
@@ -45,26 +45,26 @@ class Answer {
 
     // Of a key that is true.
     double value(const Labels& key) const {
-        return lanes_ != nullptr ? lanes_->values()[*lanes_->find(key)] : in_e_->find(key)->value;
+        return lanes_ ? lanes_->values[*lanes_->find(key)] : in_e_->find(key)->value;
     }
 
     // Calls visit(key, value) for each key that is true, in canonical order.
     template <class Visit> void for_each_true(Visit visit) const {
-        if (lanes_ == nullptr) {
+        if (!lanes_) {
             if (in_e_)
                 for (const promql::Sample& sample : in_e_->samples()) visit(sample.labels, sample.value);
             return;
         }
-        for (std::size_t lane = 0; lane < lanes_->keys().size(); ++lane)
-            if (lanes_->standings()[lane] == promql::Standing::yes)
-                visit(lanes_->keys()[lane], lanes_->values()[lane]);
+        for (std::size_t lane = 0; lane < lanes_->keys.size(); ++lane)
+            if (lanes_->standings[lane] == promql::Standing::yes)
+                visit(lanes_->keys[lane], lanes_->values[lane]);
     }
 
     // Why it could not be evaluated; empty where it could.
-    std::string error() const { return lanes_ != nullptr || in_e_ ? "" : in_e_.error().what; }
+    std::string error() const { return lanes_ || in_e_ ? "" : in_e_.error().what; }
 
   private:
-    const promql::Lanes* lanes_ = nullptr;
+    std::optional<promql::Lanes::View> lanes_;
     Result<ByKey> in_e_;
     Result<ByKey> in_p_;
 };
@@ -81,7 +81,7 @@ class SymptomTick {
           evidence_(symptom, knowledge.series, now, limits.evaluation) {}
 
     void run() {
-        Answer raise = ask(rule_.raise.expr, remembered_ != nullptr ? &remembered_->raise : nullptr);
+        Answer raise = ask_raise();
         make_instances(raise);
         const Answer clear = ask_the_rest(raise);
         for (auto it = memory_.instances.begin(); it != memory_.instances.end();) {
@@ -95,10 +95,22 @@ class SymptomTick {
         return ByKey::from(promql::evaluate(expr, knowledge_.series, now_, limits_.evaluation));
     }
 
-    Answer ask(const promql::Expr& expr, std::optional<promql::Lanes>* lanes) const {
-        if (lanes != nullptr && *lanes && (*lanes)->evaluate(knowledge_.series, now_, limits_.evaluation))
-            return Answer(**lanes);
-        return Answer(evaluate(expr));
+    // In lanes, all symptoms were evaluated together.
+    Answer ask_raise() const {
+        if (remembered_ != nullptr && remembered_->raise.lanes != nullptr)
+            if (const auto view = remembered_->raise.lanes->of(remembered_->raise.member); view.judged)
+                return Answer(view);
+        return Answer(evaluate(rule_.raise.expr));
+    }
+
+    Answer ask_clear() const {
+        if (remembered_ != nullptr && remembered_->clear) {
+            remembered_->clear->evaluate(knowledge_.series, now_, limits_.evaluation);
+            if (const auto view = remembered_->clear->of(0); view.judged) return Answer(view);
+        }
+        Answer clear(evaluate(rule_.clear->expr));
+        clear.set_presence(evaluate(*symptom_.clear_presence));
+        return clear;
     }
 
     void note_error(const std::string& error) {
@@ -144,8 +156,7 @@ class SymptomTick {
             memory_.instances, [&](const auto& entry) { return raise.truth(entry.first) == Truth::yes; });
         if (!all_true && raise.needs_presence()) raise.set_presence(evaluate(symptom_.raise_presence));
         if (!all_true && rule_.clear && covered()) {
-            clear = ask(rule_.clear->expr, remembered_ != nullptr ? &remembered_->clear : nullptr);
-            if (clear.needs_presence()) clear.set_presence(evaluate(*symptom_.clear_presence));
+            clear = ask_clear();
             if (error.empty()) error = clear.error();
         }
         note_error(error);
@@ -198,20 +209,33 @@ class SymptomTick {
     EvidenceOfTick evidence_;
 };
 
+std::optional<promql::Lanes> lanes_of(const promql::Expr& expr) {
+    auto program = promql::LaneProgram::compile(expr);
+    return program ? std::optional<promql::Lanes>(std::in_place, *std::move(program)) : std::nullopt;
+}
+
+AnalyzeMemory::Place place_of(const promql::Expr& expr, std::map<std::string, promql::Lanes>& by_shape) {
+    const auto program = promql::LaneProgram::compile(expr);
+    if (!program) return {};
+    const auto [found, is_new] = by_shape.try_emplace(program->shape(), *program);
+    return {&found->second, is_new ? 0 : found->second.join(*program)};
+}
+
 // Null where there is no memory.
 AnalyzeMemory* memory_for(const PolicySet& policies, Knowledge& knowledge, const AnalyzeLimits& limits) {
-    AnalyzeMemory* memory = limits.memory;
+    AnalyzeMemory* const memory = limits.memory;
     if (memory == nullptr || memory->policies == &policies) return memory;
     memory->policies = &policies;
+    memory->raises.clear();
     memory->symptoms.clear();
+    memory->symptoms.reserve(policies.symptoms.size());
     for (const Symptom& symptom : policies.symptoms)
-        memory->symptoms.push_back(
-            {promql::Lanes::compile(symptom.rule.raise.expr),
-             symptom.rule.clear ? promql::Lanes::compile(symptom.rule.clear->expr) : std::nullopt,
-             &knowledge.symptoms[symptom.rule.name.text]});
+        memory->symptoms.push_back({place_of(symptom.rule.raise.expr, memory->raises),
+                                    symptom.rule.clear ? lanes_of(symptom.rule.clear->expr) : std::nullopt,
+                                    &knowledge.symptoms[symptom.rule.name.text]});
     memory->signals.clear();
     for (const SignalRule& signal : policies.signals)
-        memory->signals.push_back({promql::Lanes::compile(signal.expr.expr), 0, {}});
+        memory->signals.push_back({lanes_of(signal.expr.expr), 0, {}});
     return memory;
 }
 
@@ -221,8 +245,12 @@ Result<void> values_of(const SignalRule& signal, AnalyzeMemory::OfSignal* rememb
                        std::vector<LabelledValue>& values) {
     values.clear();
     const auto labelled = [&](const Labels& key) { return key.with(metric_name_label, signal.name.text); };
-    if (remembered == nullptr || !remembered->lanes ||
-        !remembered->lanes->evaluate(knowledge.series, now, limits.evaluation)) {
+    std::optional<promql::Lanes::View> view;
+    if (remembered != nullptr && remembered->lanes) {
+        remembered->lanes->evaluate(knowledge.series, now, limits.evaluation);
+        view = remembered->lanes->of(0);
+    }
+    if (!view || !view->judged) {
         const auto result =
             ByKey::from(promql::evaluate(signal.expr.expr, knowledge.series, now, limits.evaluation));
         if (!result) return std::unexpected(result.error());
@@ -230,26 +258,32 @@ Result<void> values_of(const SignalRule& signal, AnalyzeMemory::OfSignal* rememb
             values.push_back({labelled(sample.labels), sample.value});
         return {};
     }
-    const promql::Lanes& lanes = *remembered->lanes;
-    if (std::exchange(remembered->version, lanes.version()) != lanes.version()) {
+    if (std::exchange(remembered->version, remembered->lanes->version()) != remembered->lanes->version()) {
         remembered->labels.clear();
-        std::ranges::transform(lanes.keys(), std::back_inserter(remembered->labels), labelled);
+        std::ranges::transform(view->keys, std::back_inserter(remembered->labels), labelled);
     }
-    for (std::size_t lane = 0; lane < lanes.keys().size(); ++lane)
-        if (lanes.standings()[lane] == promql::Standing::yes)
-            values.push_back({remembered->labels[lane], lanes.values()[lane]});
+    for (std::size_t lane = 0; lane < view->keys.size(); ++lane)
+        if (view->standings[lane] == promql::Standing::yes)
+            values.push_back({remembered->labels[lane], view->values[lane]});
     return {};
 }
 
 // Nothing is true, nothing lives, nothing is to be told: then there is nothing to do.
-bool is_quiet(AnalyzeMemory::OfSymptom& remembered, const Knowledge& knowledge, Instant now,
-              const AnalyzeLimits& limits) {
-    if (!remembered.raise || !remembered.life->instances.empty() || !remembered.life->error.empty())
-        return false;
-    if (!remembered.raise->evaluate(knowledge.series, now, limits.evaluation)) return false;
-    if (remembered.raise->any_yes()) return false;
-    remembered.life->at_limit = false;
+bool is_quiet(const AnalyzeMemory::OfSymptom& remembered) {
+    const AnalyzeMemory::Place& raise = remembered.raise;
+    SymptomMemory& life = *remembered.life;
+    if (raise.lanes == nullptr || !raise.lanes->is_quiet(raise.member)) return false;
+    if (!life.instances.empty() || !life.error.empty()) return false;
+    life.at_limit = false;
     return true;
+}
+
+// So far ahead memory is asked for.
+constexpr std::size_t prefetch_symptoms = 8;
+
+void prefetch(const SymptomMemory& life) {
+    __builtin_prefetch(&life.instances);
+    __builtin_prefetch(&life.error);
 }
 
 } // namespace
@@ -275,9 +309,13 @@ void record_signals(const PolicySet& policies, Knowledge& knowledge, Instant now
 void advance_symptoms(const PolicySet& policies, Knowledge& knowledge, Instant now, bool periodic,
                       const AnalyzeLimits& limits, Decisions& decisions) {
     AnalyzeMemory* const memory = memory_for(policies, knowledge, limits);
+    if (memory != nullptr)
+        for (auto& entry : memory->raises) entry.second.evaluate(knowledge.series, now, limits.evaluation);
     for (std::size_t i = 0; i < policies.symptoms.size(); ++i) {
         AnalyzeMemory::OfSymptom* const remembered = memory != nullptr ? &memory->symptoms[i] : nullptr;
-        if (remembered != nullptr && is_quiet(*remembered, knowledge, now, limits)) continue;
+        if (memory != nullptr && i + prefetch_symptoms < memory->symptoms.size())
+            prefetch(*memory->symptoms[i + prefetch_symptoms].life);
+        if (remembered != nullptr && is_quiet(*remembered)) continue;
         const Symptom& symptom = policies.symptoms[i];
         SymptomMemory& life =
             remembered != nullptr ? *remembered->life : knowledge.symptoms[symptom.rule.name.text];

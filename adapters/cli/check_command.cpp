@@ -26,8 +26,8 @@ and needs no privileges.
 
 A configuration is judged with the policies and the objects that it names, and with the policies given
 beside it. A policy given alone is judged as far as a file alone can be: whether a sensor provides its metrics
-and labels, and whether maps and programs have what it sets, only a configuration tells. A test document is judged with
-the policies that it tests; 'homeostat test' runs it.
+and labels, and whether maps and programs have what it sets, only a configuration tells. A test document is judged
+with the policies that it tests; 'homeostat test' runs it.
 )";
 
 constexpr std::string_view notes = R"(Examples:

@@ -176,13 +176,21 @@ void refuse_twice(TomlTable& table, const std::vector<PlayedSeries>& all) {
                               "write its values in one line, with _ where there are none");
 }
 
+Duration read_period(TomlTable& table, Duration otherwise) {
+    const Duration period = table.duration("period").value_or(otherwise);
+    if (period > Duration{0}) return period;
+    table.mistake(table.at("period"), "a period of 0s", "expected 1ms or more");
+    return otherwise;
+}
+
 std::optional<TestCase> read_case(TomlTable& table, Duration period,
                                   const std::vector<Invariant>& invariants) {
     TestCase made;
     auto name = table.require_text("name", "what the test shows, as a sentence");
     made.skip = table.string("skip");
+    made.period = read_period(table, period);
     for (TomlTable& series : table.tables("series"))
-        if (auto read = read_series(series, period)) made.series.push_back(std::move(*read));
+        if (auto read = read_series(series, made.period)) made.series.push_back(std::move(*read));
     for (TomlTable& event : table.tables("event")) read_event(event, made.events);
     for (TomlTable& outcome : table.tables("outcome")) made.outcomes.push_back(read_outcome(outcome));
     for (TomlTable& expect : table.tables("expect"))
@@ -230,11 +238,7 @@ void read_head(TomlTable& root, PolicyTest& test) {
     const std::vector<SourceText> beside = root.texts("beside");
     test.beside = beside.size();
     test.policy_files.insert(test.policy_files.end(), beside.begin(), beside.end());
-    test.period = root.duration("period").value_or(test.period);
-    if (test.period <= Duration{0}) {
-        root.mistake(root.at("period"), "a period of 0s", "expected 1ms or more");
-        test.period = Duration{1'000};
-    }
+    test.period = read_period(root, test.period);
     test.start = default_start;
     if (const auto start = root.text("start")) {
         if (const auto time = parse_instant(start->text))

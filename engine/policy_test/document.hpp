@@ -147,6 +147,7 @@ struct Invariant {
 struct TestCase {
     SourceText name;
     std::optional<std::string> skip; // why it is not run
+    Duration period{1'000};          // of ticks; the document's, if it names no other
     Duration end{0};                 // the last tick is not later
     std::vector<PlayedSeries> series;
     std::vector<Event> events; // by time

@@ -215,7 +215,7 @@ const Decisions& Simulation::Play::step() {
     advance_world(now, inputs);
     telemetry.collect(now, test.start, inputs.periodic, inputs.readings);
     if (inputs.periodic) {
-        next_periodic += test.period;
+        next_periodic += test_case.period;
         inputs.observed = datapath.read_back();
     }
     decisions = tick(state, inputs);

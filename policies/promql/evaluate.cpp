@@ -250,7 +250,7 @@ Result<void> Evaluation::for_each_step(const Subquery& subquery, Keeps keeps,
     WindowSummary summary(keeps);
     for (const auto& [labels, points] : found) {
         summary.clear();
-        summary.move_to({points, 0, 0}, at_ms(start), at_ms(end));
+        summary.move_to({points, 0, 0, &points.back()}, at_ms(start), at_ms(end));
         visit({labels, labels.without_metric_name(), summary, points});
     }
     return {};

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t slots_max = 16;
 constexpr std::size_t block_lanes = 64;
+constexpr std::size_t prefetch_lanes = 6; // so far ahead memory is asked for
 
 // No vector in it, so it is one number for all lanes.
 bool is_plain_scalar(const Expr& expr) {
@@ -26,6 +27,12 @@ bool is_fixed(const Expr& expr) {
     bool fixed = call == nullptr || call->function->name != "time";
     for_each_child(expr, [&fixed](const Expr& child) { fixed = fixed && is_fixed(child); });
     return fixed;
+}
+
+// What reads no series reaches no limit.
+double value_of(const Expr& scalar, const SeriesStore& store, Instant now) {
+    const auto value = promql::evaluate(scalar, store, now);
+    return value ? std::get<double>(*value) : 0;
 }
 
 bool is_bindable(const Selector& selector) {
@@ -45,10 +52,10 @@ bool matches_by_all_labels(const Binary& binary) {
 
 // ---- compiling
 
-class Lanes::Compiler {
-  public:
-    explicit Compiler(Lanes& lanes) : lanes_(lanes) {}
+namespace {
 
+class Compiler {
+  public:
     // Emits what leaves the value of the expression in the slot. False where it is not element-wise.
     bool vector(const Expr& expr, std::size_t slot) {
         if (expr.type != Type::vector || slot >= slots_max) return false;
@@ -57,33 +64,42 @@ class Lanes::Compiler {
         if (const auto* binary = std::get_if<Binary>(&expr.node)) return this->binary(*binary, slot);
         const auto* negation = std::get_if<Negation>(&expr.node);
         if (negation == nullptr || !vector(*negation->inner, slot)) return false;
-        emit({.kind = Op::Kind::negate, .slot = number(slot)});
+        emit(Kind::negate, slot, 0);
         return true;
     }
+
+    LaneProgram made;
 
   private:
-    static std::uint8_t number(std::size_t slot) { return static_cast<std::uint8_t>(slot); }
-    void emit(Op op) { lanes_.ops_.push_back(std::move(op)); }
+    using Kind = LaneProgram::Kind;
 
-    bool leaf(const Selector& selector, const Call* call, std::size_t slot) {
-        if (!is_bindable(selector)) return false;
-        std::vector<std::size_t> parameters;
-        if (call != nullptr)
-            for (const ExprPtr& argument : call->arguments)
-                if (argument->type == Type::scalar) {
-                    const auto index = scalar(*argument);
-                    if (!index) return false;
-                    parameters.push_back(*index);
-                }
-        lanes_.leaves_.push_back({&selector, call, std::move(parameters), nullptr, 0, {}});
-        emit({.kind = Op::Kind::leaf, .slot = number(slot), .index = lanes_.leaves_.size() - 1});
+    LaneProgram::Op& emit(Kind kind, std::size_t slot, std::size_t index) {
+        return made.ops.emplace_back(LaneProgram::Op{.kind = kind,
+                                                     .slot = static_cast<std::uint8_t>(slot),
+                                                     .index = static_cast<std::uint32_t>(index)});
+    }
+
+    bool scalar(const Expr& expr) {
+        if (!is_plain_scalar(expr)) return false;
+        made.scalars.push_back(&expr);
         return true;
     }
 
-    std::optional<std::size_t> scalar(const Expr& expr) {
-        if (!is_plain_scalar(expr)) return std::nullopt;
-        lanes_.scalars_.push_back({&expr, is_fixed(expr), 0});
-        return lanes_.scalars_.size() - 1;
+    // The scalar arguments of a call, one after another.
+    bool scalars(const Call& call) {
+        return std::ranges::all_of(call.arguments, [this](const ExprPtr& argument) {
+            return argument->type != Type::scalar || scalar(*argument);
+        });
+    }
+
+    std::uint32_t scalar_count() const { return static_cast<std::uint32_t>(made.scalars.size()); }
+
+    bool leaf(const Selector& selector, const Call* call, std::size_t slot) {
+        const std::uint32_t first = scalar_count();
+        if (!is_bindable(selector) || (call != nullptr && !scalars(*call))) return false;
+        made.leaves.push_back({&selector, call, first, scalar_count() - first});
+        emit(Kind::leaf, slot, made.leaves.size() - 1);
+        return true;
     }
 
     bool call(const Call& call, std::size_t slot) {
@@ -93,19 +109,14 @@ class Lanes::Compiler {
             const auto* selector = std::get_if<Selector>(&(*matrix)->node);
             return selector != nullptr && leaf(*selector, &call, slot);
         }
-        const auto* of_number = std::get_if<OfNumber>(&how);
-        const auto* of_parameters = std::get_if<OfNumberAndParameters>(&how);
-        if ((of_number == nullptr && of_parameters == nullptr) || call.arguments.empty()) return false;
+        if (std::holds_alternative<OfCall>(how) || call.arguments.empty()) return false;
         if (!vector(*call.arguments[0], slot)) return false;
-        Op op{.kind = of_number ? Op::Kind::number : Op::Kind::parameters, .slot = number(slot)};
-        if (of_number) op.number = *of_number;
-        if (of_parameters) op.of_parameters = *of_parameters;
-        for (std::size_t i = 1; i < call.arguments.size(); ++i) {
-            const auto index = scalar(*call.arguments[i]);
-            if (!index) return false;
-            op.scalars.push_back(*index);
-        }
-        emit(std::move(op));
+        const std::uint32_t first = scalar_count();
+        if (!scalars(call)) return false;
+        const bool of_number = std::holds_alternative<OfNumber>(how);
+        LaneProgram::Op& op = emit(of_number ? Kind::number : Kind::parameters, slot, first);
+        op.scalars = scalar_count() - first;
+        op.call = &call;
         return true;
     }
 
@@ -114,54 +125,94 @@ class Lanes::Compiler {
         if (!left_is_scalar && binary.right->type != Type::scalar) {
             if (!matches_by_all_labels(binary)) return false;
             if (!vector(*binary.left, slot) || !vector(*binary.right, slot + 1)) return false;
-            emit({.kind = Op::Kind::both, .slot = number(slot), .binary = &binary});
+            emit(Kind::both, slot, 0).binary = &binary;
             return true;
         }
-        const auto index = scalar(left_is_scalar ? *binary.left : *binary.right);
-        if (!index || !vector(left_is_scalar ? *binary.right : *binary.left, slot)) return false;
-        emit({.kind = left_is_scalar ? Op::Kind::scalar_left : Op::Kind::scalar_right,
-              .slot = number(slot),
-              .index = *index,
-              .binary = &binary});
+        const std::uint32_t index = scalar_count();
+        if (!scalar(left_is_scalar ? *binary.left : *binary.right)) return false;
+        if (!vector(left_is_scalar ? *binary.right : *binary.left, slot)) return false;
+        emit(left_is_scalar ? Kind::scalar_left : Kind::scalar_right, slot, index).binary = &binary;
         return true;
     }
-
-    Lanes& lanes_;
 };
 
-std::optional<Lanes> Lanes::compile(const Expr& expr) {
-    Lanes lanes;
-    if (!Compiler(lanes).vector(expr, 0)) return std::nullopt;
+} // namespace
+
+std::optional<LaneProgram> LaneProgram::compile(const Expr& expr) {
+    Compiler compiler;
+    if (!compiler.vector(expr, 0)) return std::nullopt;
+    return std::move(compiler.made);
+}
+
+std::string LaneProgram::shape() const {
+    std::string text;
+    const auto add = [&text](std::string_view part) { (text += part) += ' '; };
+    const auto add_number = [&add](std::int64_t number) { add(std::to_string(number)); };
+    for (const Op& op : ops) {
+        add_number(static_cast<int>(op.kind));
+        add_number(op.slot);
+        add_number(op.index);
+        if (op.call != nullptr) add(op.call->function->name);
+        if (op.binary != nullptr) add(to_text(op.binary->op));
+        if (op.binary != nullptr && op.binary->returns_bool) add("bool");
+    }
+    for (const Leaf& leaf : leaves) {
+        add(leaf.call != nullptr ? leaf.call->function->name : "sample");
+        add_number(leaf.selector->range.value_or(Duration{}).count());
+        add_number(leaf.selector->offset.count());
+        add_number(leaf.first_scalar);
+    }
+    return text;
+}
+
+Lanes::Lanes(LaneProgram first) : ops_(std::move(first.ops)), scalars_(first.scalars.size()) {
+    for (const LaneProgram::Leaf& leaf : first.leaves) {
+        std::optional<OfWindow> function;
+        if (leaf.call != nullptr) function = std::get<OfWindow>(leaf.call->function->evaluate);
+        leaves_.push_back({.function = function,
+                           .offset = leaf.selector->offset,
+                           .range = leaf.selector->range.value_or(Duration{}),
+                           .first_scalar = leaf.first_scalar,
+                           .scalars = leaf.scalars,
+                           .selectors = {},
+                           .selections = {},
+                           .versions = {},
+                           .seats = {}});
+    }
+    join(first);
+}
+
+std::size_t Lanes::join(const LaneProgram& member) {
+    members_.emplace_back();
+    bound_.reset();
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+        leaves_[i].selectors.push_back(member.leaves[i].selector);
+        leaves_[i].selections.push_back(nullptr);
+        leaves_[i].versions.push_back(0);
+    }
     const SeriesStore nothing;
-    lanes.scalars_change_ = true;
-    lanes.refresh_scalars(nothing, {});
-    lanes.scalars_change_ = std::ranges::any_of(lanes.scalars_, [](const Scalar& s) { return !s.fixed; });
-    return lanes;
-}
-
-void Lanes::refresh_scalars(const SeriesStore& store, Instant now) {
-    if (!scalars_change_) return;
-    for (Scalar& scalar : scalars_)
-        if (const auto value = promql::evaluate(*scalar.expr, store, now))
-            scalar.value = std::get<double>(*value); // what reads no series reaches no limit
-}
-
-Parameters Lanes::parameters(const std::vector<std::size_t>& scalars) const {
-    Parameters made;
-    for (const std::size_t index : scalars) made.values[made.count++] = scalars_[index].value;
-    return made;
+    for (std::size_t i = 0; i < scalars_.size(); ++i) {
+        const Expr& expr = *member.scalars[i];
+        scalars_change_ = scalars_change_ || !is_fixed(expr);
+        scalars_[i].exprs.push_back(&expr);
+        scalars_[i].values.push_back(value_of(expr, nothing, {}));
+    }
+    return members_.size() - 1;
 }
 
 // ---- binding
 
 void Lanes::bind(const SeriesStore& store, SelectorCache& cache) {
-    bool same = bound_.has_value();
+    bool same = true;
     for (Leaf& leaf : leaves_) {
-        std::optional<Keeps> keeps;
-        if (leaf.call != nullptr) keeps = std::get<OfWindow>(leaf.call->function->evaluate).keeps;
-        leaf.selection = &cache.selection(*leaf.selector, keeps, store);
-        same = same && leaf.version == leaf.selection->version();
-        leaf.version = leaf.selection->version();
+        const auto keeps = leaf.function ? std::optional(leaf.function->keeps) : std::nullopt;
+        for (std::size_t member = 0; member < members_.size(); ++member) {
+            Selection*& selection = leaf.selections[member];
+            selection = selection == nullptr ? &cache.selection(*leaf.selectors[member], keeps, store)
+                                             : &cache.refreshed(*selection, store);
+            same = same && leaf.versions[member] == selection->version();
+            leaf.versions[member] = selection->version();
+        }
     }
     bound_ = store.index_version();
     if (!same) seat_all(store);
@@ -170,28 +221,65 @@ void Lanes::bind(const SeriesStore& store, SelectorCache& cache) {
 void Lanes::seat_all(const SeriesStore& store) {
     ++version_;
     keys_.clear();
-    series_ = 0;
-    for (const Leaf& leaf : leaves_)
-        for (const SeriesId id : leaf.selection->series()) keys_.push_back(store.labels_without_name(id));
-    series_ = keys_.size();
-    std::ranges::sort(keys_);
-    const auto doubled = std::ranges::unique(keys_);
-    keys_.erase(doubled.begin(), doubled.end());
-    for (Leaf& leaf : leaves_) {
-        leaf.seats.assign(keys_.size(), {});
-        const auto series = leaf.selection->series();
-        for (std::size_t place = 0; place < series.size(); ++place)
-            leaf.seats[*find(store.labels_without_name(series[place]))] = {
-                series[place], true, leaf.call != nullptr ? &leaf.selection->window(place) : nullptr};
-    }
+    member_of_.clear();
+    for (Leaf& leaf : leaves_) leaf.seats.clear();
+    for (std::size_t member = 0; member < members_.size(); ++member) seat_member(store, member);
     standings_.assign(keys_.size(), Standing::missing);
     values_.assign(keys_.size(), 0);
+    for (Scalar& scalar : scalars_) {
+        scalar.column.resize(keys_.size());
+        for (std::size_t lane = 0; lane < keys_.size(); ++lane)
+            scalar.column[lane] = scalar.values[member_of_[lane]];
+    }
 }
 
-std::optional<std::size_t> Lanes::find(const Labels& key) const {
-    const auto found = std::ranges::lower_bound(keys_, key);
-    if (found == keys_.end() || *found != key) return std::nullopt;
-    return static_cast<std::size_t>(found - keys_.begin());
+void Lanes::seat_member(const SeriesStore& store, std::size_t member) {
+    std::vector<Labels> keys;
+    for (const Leaf& leaf : leaves_)
+        for (const SeriesId id : leaf.selections[member]->series())
+            keys.push_back(store.labels_without_name(id));
+    members_[member].series = keys.size();
+    std::ranges::sort(keys);
+    const auto doubled = std::ranges::unique(keys);
+    keys.erase(doubled.begin(), doubled.end());
+    const std::size_t begin = keys_.size();
+    members_[member].end = begin + keys.size();
+    for (Leaf& leaf : leaves_) {
+        leaf.seats.resize(members_[member].end);
+        Selection& selection = *leaf.selections[member];
+        for (std::size_t place = 0; place < selection.series().size(); ++place) {
+            const SeriesId id = selection.series()[place];
+            const auto lane = std::ranges::lower_bound(keys, store.labels_without_name(id)) - keys.begin();
+            leaf.seats[begin + static_cast<std::size_t>(lane)] = {
+                id, true, leaf.function ? &selection.window(place) : nullptr};
+        }
+    }
+    member_of_.resize(members_[member].end, static_cast<std::uint32_t>(member));
+    std::ranges::move(keys, std::back_inserter(keys_));
+}
+
+void Lanes::refresh_scalars(const SeriesStore& store, Instant now) {
+    if (!scalars_change_) return;
+    for (Scalar& scalar : scalars_)
+        for (std::size_t member = 0; member < members_.size(); ++member) {
+            scalar.values[member] = value_of(*scalar.exprs[member], store, now);
+            std::fill(scalar.column.begin() + static_cast<std::ptrdiff_t>(begin_of(member)),
+                      scalar.column.begin() + static_cast<std::ptrdiff_t>(members_[member].end),
+                      scalar.values[member]);
+        }
+}
+
+Lanes::View Lanes::of(std::size_t member) const {
+    const std::size_t begin = begin_of(member);
+    const std::size_t size = members_[member].end - begin;
+    return {members_[member].judged, members_[member].any_yes, std::span(keys_).subspan(begin, size),
+            std::span(standings_).subspan(begin, size), std::span(values_).subspan(begin, size)};
+}
+
+std::optional<std::size_t> Lanes::View::find(const Labels& key) const {
+    const auto found = std::ranges::lower_bound(keys, key);
+    if (found == keys.end() || *found != key) return std::nullopt;
+    return static_cast<std::size_t>(found - keys.begin());
 }
 
 // ---- evaluating
@@ -203,46 +291,57 @@ struct Lanes::Block {
     const SeriesStore& store;
     Instant now;
     Duration lookback;
-    std::size_t begin = 0; // the first lane
-    std::size_t size = 0;  // lanes
-    std::size_t samples_used = 0;
+    std::size_t begin = 0;                        // the first lane
+    std::size_t size = 0;                         // lanes
+    std::array<std::size_t, block_lanes> samples; // that were read for each lane
     std::array<std::array<double, block_lanes>, slots_max> values;
     std::array<std::array<Standing, block_lanes>, slots_max> standings;
 };
 
-void Lanes::read_samples(Block& block, const Op& op, const Leaf& leaf) const {
-    const Instant at = block.now - leaf.selector->offset;
+void Lanes::read_samples(Block& block, std::uint8_t slot, const Leaf& leaf) const {
+    const Instant at = block.now - leaf.offset;
+    const std::span<const Seat> seats = std::span(leaf.seats).subspan(block.begin);
     for (std::size_t i = 0; i < block.size; ++i) {
-        const Seat& seat = leaf.seats[block.begin + i];
+        if (i + prefetch_lanes < seats.size()) block.store.prefetch(seats[i + prefetch_lanes].series);
         std::optional<Point> point;
-        if (seat.taken) point = block.store.newest(seat.series, at, block.lookback);
-        block.samples_used += point ? 1 : 0;
-        block.values[op.slot][i] = point ? point->value : 0;
-        block.standings[op.slot][i] = point ? Standing::yes : Standing::missing;
+        if (seats[i].taken) point = block.store.newest(seats[i].series, at, block.lookback);
+        block.samples[i] += point ? 1 : 0;
+        block.values[slot][i] = point ? point->value : 0;
+        block.standings[slot][i] = point ? Standing::yes : Standing::missing;
     }
 }
 
-void Lanes::read_windows(Block& block, const Op& op, const Leaf& leaf) const {
-    const OfWindow& function = std::get<OfWindow>(leaf.call->function->evaluate);
-    const Parameters scalars = parameters(leaf.scalars);
-    const Instant end = block.now - leaf.selector->offset;
-    const Instant start = end - *leaf.selector->range;
+void Lanes::read_windows(Block& block, std::uint8_t slot, const Leaf& leaf) const {
+    const OfWindow& function = *leaf.function;
+    const Instant end = block.now - leaf.offset;
+    const Instant start = end - leaf.range;
+    const std::span<const Seat> seats = std::span(leaf.seats).subspan(block.begin);
+    Parameters parameters;
+    parameters.count = leaf.scalars;
     std::vector<Point> scratch;
     for (std::size_t i = 0; i < block.size; ++i) {
-        const Seat& seat = leaf.seats[block.begin + i];
-        std::optional<double> value;
-        if (seat.taken) {
-            const History history = block.store.history(seat.series);
-            seat.window->move_to(history, start, end);
-            block.samples_used += seat.window->points();
-            std::span<const Point> points;
-            if (function.keeps == Keeps::samples)
-                points = without_markers(seat.window->span(history), scratch);
-            if (!seat.window->empty())
-                value = function.value({*seat.window, points, start, end, block.now, scalars.all()});
+        if (i + 2 * prefetch_lanes < seats.size() && seats[i + 2 * prefetch_lanes].taken) {
+            block.store.prefetch(seats[i + 2 * prefetch_lanes].series);
+            seats[i + 2 * prefetch_lanes].window->prefetch();
         }
-        block.values[op.slot][i] = value.value_or(0);
-        block.standings[op.slot][i] = value ? Standing::yes : Standing::missing;
+        if (i + prefetch_lanes < seats.size() && seats[i + prefetch_lanes].taken)
+            seats[i + prefetch_lanes].window->prefetch_first(
+                block.store.history(seats[i + prefetch_lanes].series));
+        std::optional<double> value;
+        if (seats[i].taken) {
+            WindowSummary& window = *seats[i].window;
+            const History history = block.store.history(seats[i].series);
+            window.move_to(history, start, end);
+            block.samples[i] += window.points();
+            for (std::uint32_t k = 0; k < leaf.scalars; ++k)
+                parameters.values[k] = scalars_[leaf.first_scalar + k].column[block.begin + i];
+            std::span<const Point> points;
+            if (function.keeps == Keeps::samples) points = without_markers(window.span(history), scratch);
+            if (!window.empty())
+                value = function.value({window, points, start, end, block.now, parameters.all()});
+        }
+        block.values[slot][i] = value.value_or(0);
+        block.standings[slot][i] = value ? Standing::yes : Standing::missing;
     }
 }
 
@@ -280,26 +379,35 @@ void combine(BinaryOp op, std::size_t size, double* values, Standing* standings,
 
 } // namespace
 
-void Lanes::run(Block& block, const Op& op) const {
-    using enum Op::Kind;
+void Lanes::run(Block& block, const LaneProgram::Op& op) const {
+    using enum LaneProgram::Kind;
     double* const values = block.values[op.slot].data();
     Standing* const standings = block.standings[op.slot].data();
     const auto mine = [values](std::size_t i) { return values[i]; };
+    const auto scalar = [this, &block, &op](std::size_t i) {
+        return scalars_[op.index].column[block.begin + i];
+    };
     switch (op.kind) {
     case leaf: {
         const Leaf& leaf = leaves_[op.index];
-        return leaf.call != nullptr ? read_windows(block, op, leaf) : read_samples(block, op, leaf);
+        return leaf.function ? read_windows(block, op.slot, leaf) : read_samples(block, op.slot, leaf);
     }
     case negate:
         for (std::size_t i = 0; i < block.size; ++i) values[i] = -values[i];
         return;
-    case number:
-        for (std::size_t i = 0; i < block.size; ++i) values[i] = op.number(values[i]);
+    case number: {
+        const OfNumber function = std::get<OfNumber>(op.call->function->evaluate);
+        for (std::size_t i = 0; i < block.size; ++i) values[i] = function(values[i]);
         return;
+    }
     case parameters: {
-        const Parameters scalars = this->parameters(op.scalars);
+        const OfNumberAndParameters function = std::get<OfNumberAndParameters>(op.call->function->evaluate);
+        Parameters given;
+        given.count = op.scalars;
         for (std::size_t i = 0; i < block.size; ++i) {
-            const auto value = op.of_parameters(values[i], scalars.all());
+            for (std::uint32_t k = 0; k < op.scalars; ++k)
+                given.values[k] = scalars_[op.index + k].column[block.begin + i];
+            const auto value = function(values[i], given.all());
             if (!value) standings[i] = Standing::missing;
             values[i] = value.value_or(0);
         }
@@ -308,41 +416,49 @@ void Lanes::run(Block& block, const Op& op) const {
     case both: {
         const double* const right = block.values[op.slot + 1].data();
         const Standing* const right_standings = block.standings[op.slot + 1].data();
-        if (!is_set_operator(op.binary->op)) {
-            operate(
-                *op.binary, block.size, mine, [right](std::size_t i) { return right[i]; }, mine, values,
-                standings);
-        }
-        return combine(is_set_operator(op.binary->op) ? op.binary->op : BinaryOp::logical_and, block.size,
-                       values, standings, right, right_standings);
+        const bool is_set = is_set_operator(op.binary->op);
+        const auto other = [right](std::size_t i) { return right[i]; };
+        if (!is_set) operate(*op.binary, block.size, mine, other, mine, values, standings);
+        return combine(is_set ? op.binary->op : BinaryOp::logical_and, block.size, values, standings, right,
+                       right_standings);
     }
     case scalar_right:
-    case scalar_left: {
-        const auto scalar = [value = scalars_[op.index].value](std::size_t) { return value; };
-        if (op.kind == scalar_right)
-            return operate(*op.binary, block.size, mine, scalar, mine, values, standings);
+        return operate(*op.binary, block.size, mine, scalar, mine, values, standings);
+    case scalar_left:
         return operate(*op.binary, block.size, scalar, mine, mine, values, standings);
-    }
     }
 }
 
-bool Lanes::evaluate(const SeriesStore& store, Instant now, const EvalOptions& options) {
+void Lanes::keep(const Block& block) {
+    for (std::size_t i = 0; i < block.size; ++i) {
+        const std::size_t lane = block.begin + i;
+        Member& member = members_[member_of_[lane]];
+        standings_[lane] = block.standings[0][i];
+        values_[lane] = block.values[0][i];
+        member.any_yes = member.any_yes || block.standings[0][i] == Standing::yes;
+        member.samples += block.samples[i];
+    }
+}
+
+void Lanes::evaluate(const SeriesStore& store, Instant now, const EvalOptions& options) {
     if (bound_ != store.index_version()) bind(store, *options.selectors);
-    if (series_ > options.series_max || keys_.size() > options.result_max) return false;
     refresh_scalars(store, now);
+    for (Member& member : members_) {
+        member.any_yes = false;
+        member.samples = 0;
+    }
     Block block(store, now, options.lookback);
-    any_yes_ = false;
     for (; block.begin < keys_.size(); block.begin += block_lanes) {
         block.size = std::min(block_lanes, keys_.size() - block.begin);
-        for (const Op& op : ops_) run(block, op);
-        if (block.samples_used > options.samples_max) return false;
-        for (std::size_t i = 0; i < block.size; ++i) {
-            standings_[block.begin + i] = block.standings[0][i];
-            values_[block.begin + i] = block.values[0][i];
-            any_yes_ = any_yes_ || block.standings[0][i] == Standing::yes;
-        }
+        std::fill_n(block.samples.begin(), block.size, 0);
+        for (const LaneProgram::Op& op : ops_) run(block, op);
+        keep(block);
     }
-    return true;
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+        Member& member = members_[i];
+        member.judged = member.samples <= options.samples_max && member.series <= options.series_max &&
+                        member.end - begin_of(i) <= options.result_max;
+    }
 }
 
 } // namespace homeostat::promql

@@ -1,9 +1,9 @@
-// Evaluates an element-wise expression for all its label sets at once, without touching a label. Most
+// Evaluates element-wise expressions for all their label sets at once, without touching a label. Most
 // conditions are element-wise: what they yield for one label set depends on that label set alone. Such an
 // expression is compiled once; bound to the series that its selectors choose, it has a lane for each label
-// set without the metric name, and each operation runs over columns of lanes. In a lane it is seen whether
-// the label set is in e, and whether it is in P(e), in one pass. The reference is evaluate(): results are the
-// same.
+// set without the metric name, and each operation runs over columns of lanes. Expressions that differ only in
+// what they select and in their numbers share the columns. In a lane it is seen whether the label set is in
+// e, and whether it is in P(e), in one pass. The reference is evaluate(): results are the same.
 #pragma once
 
 #include "policies/promql/evaluate.hpp"
@@ -14,92 +14,128 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace homeostat::promql {
 
-struct Parameters; // see evaluation.hpp
-
 // Where a label set stands: not in P(e), see presence(); in P(e) only; in e.
 enum class Standing : std::uint8_t { missing, no, yes };
 
-class Lanes {
-  public:
-    // None where the expression is not element-wise: its leaves must be selectors of a metric name, or
-    // functions of their ranges, without `@`; between vectors it may match by all labels only. The expression
-    // outlives this.
-    static std::optional<Lanes> compile(const Expr& expr);
+// An element-wise expression as postfix code.
+struct LaneProgram {
+    enum class Kind : std::uint8_t { leaf, negate, number, parameters, both, scalar_right, scalar_left };
 
-    // Evaluates every lane. False where a limit of one evaluation may be reached: then only evaluate() can
-    // tell. The cache of the options is needed, and outlives this.
-    bool evaluate(const SeriesStore& store, Instant now, const EvalOptions& options);
-
-    // One for each lane, in canonical order.
-    std::span<const Labels> keys() const { return keys_; }
-    std::span<const Standing> standings() const { return standings_; }
-    std::span<const double> values() const { return values_; } // of Standing::yes
-    bool any_yes() const { return any_yes_; }
-    std::optional<std::size_t> find(const Labels& key) const;
-    // Another one whenever the keys are others.
-    std::uint64_t version() const { return version_; }
-
-  private:
-    // The series of a lane at a leaf; none where there is none.
-    struct Seat {
-        SeriesId series{};
-        bool taken = false;
-        WindowSummary* window = nullptr; // of a range
+    struct Op {
+        Kind kind;
+        std::uint8_t slot;   // of the result, and of the first operand; the second one is in the next slot
+        std::uint32_t index; // of the leaf, or of the first scalar
+        std::uint32_t scalars = 0;
+        const Call* call = nullptr;     // number, parameters
+        const Binary* binary = nullptr; // both, scalar_right, scalar_left
     };
 
     struct Leaf {
         const Selector* selector;
-        const Call* call;                 // of a range function, else null
-        std::vector<std::size_t> scalars; // its parameters
-        Selection* selection = nullptr;
-        std::uint64_t version = 0; // of the selection
-        std::vector<Seat> seats;
+        const Call* call;           // of a range function, else null
+        std::uint32_t first_scalar; // of its parameters
+        std::uint32_t scalars;
+    };
+
+    // None where the expression is not element-wise: its leaves must be selectors of a metric name, or
+    // functions of their ranges, without `@`; between vectors it may match by all labels only. The expression
+    // outlives this.
+    static std::optional<LaneProgram> compile(const Expr& expr);
+
+    // Equal where programs differ only in what their leaves select and in their scalars.
+    std::string shape() const;
+
+    std::vector<Op> ops;
+    std::vector<Leaf> leaves;
+    std::vector<const Expr*> scalars;
+};
+
+// Programs of one shape, evaluated together. Members are numbered as they join, the first one is 0.
+class Lanes {
+  public:
+    explicit Lanes(LaneProgram first);
+    std::size_t join(const LaneProgram& member); // of the same shape; returns its number
+
+    // Evaluates every lane of every member. The cache of the options is needed, and outlives this.
+    void evaluate(const SeriesStore& store, Instant now, const EvalOptions& options);
+
+    // What was found of one member. Valid until the next evaluation.
+    struct View {
+        bool judged;  // false where a limit of one evaluation is reached: only evaluate() can tell
+        bool any_yes; // of all lanes
+        std::span<const Labels> keys; // of each lane, in canonical order
+        std::span<const Standing> standings;
+        std::span<const double> values; // of Standing::yes
+
+        std::optional<std::size_t> find(const Labels& key) const;
+    };
+    View of(std::size_t member) const;
+    bool is_quiet(std::size_t member) const { return members_[member].judged && !members_[member].any_yes; }
+    // Another one whenever the keys of a member are others.
+    std::uint64_t version() const { return version_; }
+
+  private:
+    // The series of a lane at a leaf.
+    struct Seat {
+        SeriesId series{};
+        bool taken = false;              // else there is none
+        WindowSummary* window = nullptr; // of a range
+    };
+
+    struct Leaf {
+        std::optional<OfWindow> function; // of a range
+        Duration offset;
+        Duration range; // of a range
+        std::uint32_t first_scalar;
+        std::uint32_t scalars;
+        std::vector<const Selector*> selectors; // by member
+        std::vector<Selection*> selections;     // by member
+        std::vector<std::uint64_t> versions;    // of the selections
+        std::vector<Seat> seats;                // by lane
     };
 
     struct Scalar {
-        const Expr* expr;
-        bool fixed; // by the expression alone
-        double value;
+        std::vector<const Expr*> exprs; // by member
+        std::vector<double> values;     // by member
+        std::vector<double> column;     // by lane
     };
 
-    struct Op {
-        enum class Kind : std::uint8_t { leaf, negate, number, parameters, both, scalar_right, scalar_left };
-
-        Kind kind;
-        std::uint8_t slot;      // of the result, and of the first operand
-        std::size_t index = 0;  // of the leaf or of the scalar
-        const Binary* binary{}; // both, scalar_right, scalar_left
-        OfNumber number{};
-        OfNumberAndParameters of_parameters{};
-        std::vector<std::size_t> scalars{}; // parameters
+    struct Member {
+        std::size_t end = 0; // behind its last lane
+        std::size_t series = 0;
+        std::size_t samples = 0;
+        bool judged = false;
+        bool any_yes = false;
     };
 
-    class Compiler;
     struct Block;
 
+    std::size_t begin_of(std::size_t member) const { return member == 0 ? 0 : members_[member - 1].end; }
     void bind(const SeriesStore& store, SelectorCache& cache);
     void seat_all(const SeriesStore& store);
+    void seat_member(const SeriesStore& store, std::size_t member);
     void refresh_scalars(const SeriesStore& store, Instant now);
-    Parameters parameters(const std::vector<std::size_t>& scalars) const;
-    void run(Block& block, const Op& op) const;
-    void read_samples(Block& block, const Op& op, const Leaf& leaf) const;
-    void read_windows(Block& block, const Op& op, const Leaf& leaf) const;
+    void run(Block& block, const LaneProgram::Op& op) const;
+    void read_samples(Block& block, std::uint8_t slot, const Leaf& leaf) const;
+    void read_windows(Block& block, std::uint8_t slot, const Leaf& leaf) const;
+    void keep(const Block& block);
 
-    std::vector<Op> ops_;
+    std::vector<LaneProgram::Op> ops_;
     std::vector<Leaf> leaves_;
     std::vector<Scalar> scalars_;
-    bool scalars_change_ = false;
+    bool scalars_change_ = false; // with time
+    std::vector<Member> members_;
     std::optional<std::uint64_t> bound_; // the store's index version
-    std::size_t series_ = 0;             // of all leaves
     std::uint64_t version_ = 0;
-    std::vector<Labels> keys_;
-    std::vector<Standing> standings_;
-    std::vector<double> values_;
-    bool any_yes_ = false;
+    std::vector<std::uint32_t> member_of_; // by lane
+    std::vector<Labels> keys_;             // by lane
+    std::vector<Standing> standings_;      // by lane
+    std::vector<double> values_;           // by lane
 };
 
 } // namespace homeostat::promql

@@ -12,6 +12,15 @@ std::span<const Point> without_markers(std::span<const Point> points, std::vecto
     return scratch;
 }
 
+std::uint64_t LabelIndexes::version(const SeriesStore& store, const std::string& metric_name) {
+    if (asked_at_ != store.index_version() || asked_ != metric_name) {
+        asked_at_ = store.index_version();
+        asked_ = metric_name;
+        answer_ = store.index_version(metric_name);
+    }
+    return answer_;
+}
+
 std::span<const SeriesId> LabelIndexes::candidates(const SeriesStore& store, const std::string& metric_name,
                                                    const std::string& label, const std::string& value) {
     const std::span<const SeriesId> all = store.named(metric_name);
@@ -82,8 +91,10 @@ void Selection::adopt(std::vector<SeriesId> chosen, const SeriesStore& store) {
 Selection& Selection::search(const SeriesStore& store, LabelIndexes* indexes) {
     if (checked_ == store.index_version()) return *this;
     checked_ = store.index_version();
-    const std::uint64_t present =
-        selector_->metric_name.empty() ? *checked_ : store.index_version(selector_->metric_name);
+    const std::string& name = selector_->metric_name;
+    const std::uint64_t present = name.empty()         ? *checked_
+                                  : indexes != nullptr ? indexes->version(store, name)
+                                                       : store.index_version(name);
     if (chosen_ == present) return *this;
     chosen_ = present;
     adopt(choose(store, indexes), store);

@@ -28,6 +28,9 @@ std::span<const Point> without_markers(std::span<const Point> points, std::vecto
 // each look at every series.
 class LabelIndexes {
   public:
+    // As the store tells it; the last answer is remembered, since many selectors name one metric.
+    std::uint64_t version(const SeriesStore& store, const std::string& metric_name);
+
     // The series of the metric that may have this value, in canonical order. Valid until the next call.
     std::span<const SeriesId> candidates(const SeriesStore& store, const std::string& metric_name,
                                          const std::string& label, const std::string& value);
@@ -39,6 +42,9 @@ class LabelIndexes {
         std::unordered_map<std::string, std::vector<SeriesId>> by_value; // look-up only, never iterated
     };
     std::map<std::pair<std::string, std::string>, Index> indexes_;
+    std::optional<std::uint64_t> asked_at_; // the store's index version
+    std::string asked_;
+    std::uint64_t answer_ = 0;
 };
 
 // The series that one selector chooses, and the window of each where it is a range vector selector.
@@ -78,6 +84,10 @@ class SelectorCache {
   public:
     // Up to date; it stays where it is as long as the cache does.
     Selection& selection(const Selector& selector, std::optional<Keeps> keeps, const SeriesStore& store);
+    // One of this cache's, brought up to date.
+    Selection& refreshed(Selection& selection, const SeriesStore& store) {
+        return selection.search(store, &indexes_);
+    }
 
   private:
     using Asked = std::pair<const Selector*, std::optional<Keeps>>;

@@ -36,24 +36,22 @@ void WindowSummary::move_to(const History& history, Instant after, Instant until
 }
 
 void WindowSummary::enter(const Point& point, std::uint64_t number) {
-    if (count_ == 0)
+    ++count_;
+    if (keeps_ == Keeps::sum) return sum_.add(point.value);
+    if (count_ == 1)
         first_ = point;
     else
         pair_changed(last_.value, point.value, true);
     last_but_one_ = last_;
     last_ = point;
-    ++count_;
-    if (keeps_ == Keeps::sum)
-        sum_.add(point.value);
-    else if (keeps_ == Keeps::minimum || keeps_ == Keeps::maximum)
-        enter_candidate(number, point.value);
+    if (keeps_ == Keeps::minimum || keeps_ == Keeps::maximum) enter_candidate(number, point.value);
 }
 
 void WindowSummary::leave(const History& history) {
     const Point& point = history.at(begin_++);
     if (is_stale(point.value)) return;
     --count_;
-    if (keeps_ == Keeps::sum) sum_.remove(point.value);
+    if (keeps_ == Keeps::sum) return sum_.remove(point.value);
     if (candidates_head_ < candidates_.size() && candidates_[candidates_head_].number < begin_)
         ++candidates_head_;
     if (count_ == 0) return;

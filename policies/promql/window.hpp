@@ -26,7 +26,7 @@ enum class Keeps {
 };
 
 // Of a non-empty window. Stale markers are no samples.
-class WindowSummary {
+class alignas(64) WindowSummary {
   public:
     explicit WindowSummary(Keeps keeps) : keeps_(keeps) {}
 
@@ -34,6 +34,15 @@ class WindowSummary {
     // back in time, or what left it is no longer in memory, it is made anew.
     void move_to(const History& history, Instant after, Instant until);
     void clear();
+
+    // Ask the processor to fetch what move_to() will touch of this, and of the history.
+    void prefetch() const {
+        __builtin_prefetch(this);
+        __builtin_prefetch(&sum_);
+    }
+    void prefetch_first(const History& history) const {
+        if (begin_ >= history.first && begin_ < history.end()) __builtin_prefetch(&history.at(begin_));
+    }
 
     bool empty() const { return count_ == 0; }
     std::size_t count() const { return count_; }
@@ -44,6 +53,7 @@ class WindowSummary {
         return history.points.subspan(static_cast<std::size_t>(begin_ - history.first), points());
     }
 
+    // Not of Keeps::sum.
     const Point& first() const { return first_; }
     const Point& last() const { return last_; }
     const Point& last_but_one() const { return last_but_one_; } // of at least two samples
@@ -65,16 +75,17 @@ class WindowSummary {
     void pair_changed(double before, double after, bool enters);
     void enter_candidate(std::uint64_t number, double value);
 
+    // What each tick touches comes first.
     Keeps keeps_;
     Instant after_{};
     Instant until_ = Instant::max(); // nothing is known yet
     std::uint64_t begin_ = 0;        // numbers of points, see History
     std::uint64_t end_ = 0;
     std::size_t count_ = 0;
+    ExactSum sum_;
     Point first_{};
     Point last_{};
     Point last_but_one_{};
-    ExactSum sum_;
     std::size_t times_ = 0;
     // Values that are or will be the extreme, the present one first (a monotonic queue); live from
     // candidates_head_ on.

@@ -71,6 +71,15 @@ TEST(Time, AnInstantIsWrittenInUtcWithMilliseconds) {
     EXPECT_EQ(to_text(at_ms(951'782'400'000)), "2000-02-29T00:00:00.000Z");
 }
 
+TEST(Time, AnInstantIsReadAsItIsWritten) {
+    for (const std::int64_t ms : {0LL, 1'779'278'400'123LL, -1LL, 951'782'400'000LL})
+        EXPECT_EQ(parse_instant(to_text(at_ms(ms))), at_ms(ms));
+    EXPECT_EQ(parse_instant("2000-02-29T00:00:00Z"), at_ms(951'782'400'000));
+    for (const char* wrong : {"", "2001-02-29T00:00:00Z", "2000-02-29T24:00:00Z", "2000-02-29T00:00:00",
+                              "2000-2-29T00:00:00Z", "2000-02-29 00:00:00Z", "2000-02-29T00:00:00.1Z"})
+        EXPECT_FALSE(parse_instant(wrong)) << wrong;
+}
+
 TEST(Time, AnInstantKeepsItsMilliseconds) {
     EXPECT_EQ(to_ms(at_ms(1'779'278'400'123)), 1'779'278'400'123);
     EXPECT_EQ(at_ms(1500) - at_ms(500), Duration{1s});

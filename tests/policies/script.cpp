@@ -27,7 +27,7 @@ void expect_no_contradictions(const Decisions& decisions) {
     for (const SymptomChange& change : decisions.symptoms)
         take("symptom " + change.symptom, contradictions(change.evidence));
     for (const Receipt& receipt : decisions.receipts)
-        take("receipt of " + receipt.adaptation + to_text(receipt.key), contradictions(receipt));
+        take("receipt " + std::to_string(receipt.id), contradictions(receipt));
     if (!told.empty()) throw std::logic_error(told);
 }
 

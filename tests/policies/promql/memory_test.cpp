@@ -10,6 +10,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
+#include <set>
+#include <stdexcept>
 
 namespace homeostat::promql {
 namespace {
@@ -18,7 +21,8 @@ struct Subject {
     std::string text;
     Expr expr;
     Expr present;
-    std::optional<Lanes> lanes;
+    Lanes* lanes = nullptr;
+    std::size_t member = 0;
     std::size_t yes = 0; // lanes that were seen to stand so
     std::size_t no = 0;
 };
@@ -27,7 +31,7 @@ Subject subject_of(std::string text) {
     auto expr = parse(text);
     if (!expr) throw std::invalid_argument(text + ": " + expr.error().front().what);
     Expr present = presence(*expr);
-    return {std::move(text), std::move(*expr), std::move(present), std::nullopt};
+    return {.text = std::move(text), .expr = std::move(*expr), .present = std::move(present)};
 }
 
 EvalOptions options_with(SelectorCache* cache) {
@@ -72,33 +76,32 @@ const Sample* find(const Vector& samples, const Labels& key) {
     return found == samples.end() ? nullptr : &*found;
 }
 
-void expect_lanes_are_right(Subject& subject, const RandomHistory& history, SelectorCache& cache) {
-    ASSERT_TRUE(subject.lanes->evaluate(history.store(), history.now(), options_with(&cache)))
-        << subject.text;
+void expect_lanes_are_right(Subject& subject, const RandomHistory& history) {
     const auto in_e = evaluate(subject.expr, history.store(), history.now(), options_with(nullptr));
     const auto in_p = evaluate(subject.present, history.store(), history.now(), options_with(nullptr));
     ASSERT_TRUE(in_e && in_p) << subject.text;
     const auto& yes = std::get<Vector>(*in_e);
     const auto& present = std::get<Vector>(*in_p);
-    const Lanes& lanes = *subject.lanes;
-    ASSERT_TRUE(std::ranges::is_sorted(lanes.keys()));
+    const Lanes::View lanes = subject.lanes->of(subject.member);
+    ASSERT_TRUE(lanes.judged) << subject.text;
+    ASSERT_TRUE(std::ranges::is_sorted(lanes.keys));
     std::size_t yes_count = 0;
     std::size_t present_count = 0;
-    for (std::size_t lane = 0; lane < lanes.keys().size(); ++lane) {
-        const Sample* sample = find(yes, lanes.keys()[lane]);
-        const Standing right = sample != nullptr                              ? Standing::yes
-                               : find(present, lanes.keys()[lane]) != nullptr ? Standing::no
-                                                                              : Standing::missing;
-        ASSERT_EQ(lanes.standings()[lane], right) << subject.text << to_text(lanes.keys()[lane]);
+    for (std::size_t lane = 0; lane < lanes.keys.size(); ++lane) {
+        const Sample* sample = find(yes, lanes.keys[lane]);
+        const Standing right = sample != nullptr                            ? Standing::yes
+                               : find(present, lanes.keys[lane]) != nullptr ? Standing::no
+                                                                            : Standing::missing;
+        ASSERT_EQ(lanes.standings[lane], right) << subject.text << to_text(lanes.keys[lane]);
         if (right == Standing::yes) {
-            ASSERT_TRUE(same_bits(lanes.values()[lane], sample->value)) << subject.text;
+            ASSERT_TRUE(same_bits(lanes.values[lane], sample->value)) << subject.text;
         }
         yes_count += right == Standing::yes ? 1 : 0;
         present_count += right != Standing::missing ? 1 : 0;
     }
     ASSERT_EQ(yes_count, yes.size()) << subject.text << ": every sample has a lane";
     ASSERT_EQ(present_count, present.size()) << subject.text;
-    ASSERT_EQ(lanes.any_yes(), !yes.empty());
+    ASSERT_EQ(lanes.any_yes, !yes.empty());
     subject.yes += yes_count;
     subject.no += present_count - yes_count;
 }
@@ -106,23 +109,36 @@ void expect_lanes_are_right(Subject& subject, const RandomHistory& history, Sele
 TEST(Lanes, StandAsEvaluationFromScratchSays) {
     std::size_t yes = 0;
     std::size_t no = 0;
+    std::size_t joined = 0;
     for (std::uint32_t seed = 0; seed < 40; ++seed) {
         std::mt19937 random(seed);
         RandomHistory history(seed);
         std::deque<Subject> subjects;
+        std::map<std::string, Lanes> by_shape;
         for (int i = 0; i < 60; ++i) {
-            subjects.push_back(subject_of(element_wise_expression(random, i % 4)));
-            subjects.back().lanes = Lanes::compile(subjects.back().expr);
-            ASSERT_TRUE(subjects.back().lanes) << subjects.back().text;
+            Subject& subject = subjects.emplace_back(subject_of(element_wise_expression(random, i % 4)));
+            const auto program = LaneProgram::compile(subject.expr);
+            ASSERT_TRUE(program) << subject.text;
+            const auto [lanes, is_new] = by_shape.try_emplace(program->shape(), *program);
+            subject.lanes = &lanes->second;
+            subject.member = is_new ? 0 : subject.lanes->join(*program);
+            joined += is_new ? 0 : 1;
         }
         SelectorCache cache;
+        std::set<const Lanes*> asleep; // a condition need not be asked at every tick
         for (int tick = 0; tick < 60; ++tick) {
             history.tick();
+            for (auto& [shape, lanes] : by_shape)
+                if (random() % 5 != 0)
+                    lanes.evaluate(history.store(), history.now(), options_with(&cache));
+                else
+                    asleep.insert(&lanes);
             for (Subject& subject : subjects) {
-                if (random() % 5 == 0) continue;
-                expect_lanes_are_right(subject, history, cache);
+                if (asleep.contains(subject.lanes)) continue;
+                expect_lanes_are_right(subject, history);
                 if (HasFatalFailure()) return;
             }
+            asleep.clear();
         }
         for (const Subject& subject : subjects) {
             yes += subject.yes;
@@ -131,6 +147,7 @@ TEST(Lanes, StandAsEvaluationFromScratchSays) {
     }
     EXPECT_GT(yes, 100'000U);
     EXPECT_GT(no, 50'000U);
+    EXPECT_GT(joined, 100U) << "some share their columns";
 }
 
 TEST(Lanes, AreOfElementWiseExpressionsOnly) {
@@ -154,10 +171,10 @@ TEST(Lanes, AreOfElementWiseExpressionsOnly) {
                              "timestamp(a)",
                              "clamp(a, 0, scalar(b))",
                              "abs(sum by (x) (a))"})
-        EXPECT_FALSE(Lanes::compile(*parse(text))) << text;
+        EXPECT_FALSE(LaneProgram::compile(*parse(text))) << text;
     for (const char* text : {"a", "a > 1", "a and b", "rate(a[5s]) / rate(b[5s]) > 2 * 3", "a > time() - 5",
                              "clamp(a, 0, 5 * 2)", "-a", "hour(a)", "a or b unless c"})
-        EXPECT_TRUE(Lanes::compile(*parse(text))) << text;
+        EXPECT_TRUE(LaneProgram::compile(*parse(text))) << text;
 }
 
 std::string error_of(const Result<Value>& value) { return value ? "" : value.error().what; }
@@ -170,10 +187,11 @@ TEST(Lanes, StepAsideWhereALimitIsReached) {
             store.append(*store.define(Labels{{"__name__", "a"}, {"x", x}}), at_ms(t * 1000), t);
     const Expr expr = *parse("sum_over_time(a[1m]) > 1 or a");
     SelectorCache cache;
-    Lanes lanes = *Lanes::compile(expr);
+    Lanes lanes(*LaneProgram::compile(expr));
     const auto judge = [&](EvalOptions options) {
         options.selectors = &cache;
-        const bool by_lanes = lanes.evaluate(store, at_ms(3000), options);
+        lanes.evaluate(store, at_ms(3000), options);
+        const bool by_lanes = lanes.of(0).judged;
         const auto remembered = evaluate(expr, store, at_ms(3000), options);
         options.selectors = nullptr;
         const auto anew = evaluate(expr, store, at_ms(3000), options);
@@ -192,10 +210,11 @@ TEST(Lanes, GoOnAfterAnIdWasGivenToAnotherSeries) {
     store.set_retention([](const Labels&) { return Duration{5'000}; });
     const Expr expr = *parse("sum_over_time(a[5s])");
     SelectorCache cache;
-    Lanes lanes = *Lanes::compile(expr);
+    Lanes lanes(*LaneProgram::compile(expr));
     const auto sum = [&](std::int64_t ms) {
-        EXPECT_TRUE(lanes.evaluate(store, at_ms(ms), options_with(&cache)));
-        return lanes.any_yes() ? lanes.values()[0] : -1;
+        lanes.evaluate(store, at_ms(ms), options_with(&cache));
+        EXPECT_TRUE(lanes.of(0).judged);
+        return lanes.of(0).any_yes ? lanes.of(0).values[0] : -1;
     };
     const SeriesId first = *store.define(Labels{{"__name__", "a"}, {"x", "1"}});
     store.append(first, at_ms(1000), 7);
@@ -204,7 +223,7 @@ TEST(Lanes, GoOnAfterAnIdWasGivenToAnotherSeries) {
     ASSERT_EQ(*store.define(Labels{{"__name__", "a"}, {"x", "2"}}), first);
     store.append(first, at_ms(100'000), 3);
     EXPECT_EQ(sum(100'000), 3);
-    EXPECT_EQ(lanes.keys()[0], (Labels{{"x", "2"}}));
+    EXPECT_EQ(lanes.of(0).keys[0], (Labels{{"x", "2"}}));
 }
 
 } // namespace

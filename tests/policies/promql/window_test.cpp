@@ -17,16 +17,17 @@ constexpr std::array all_kinds{Keeps::ends,    Keeps::sum,     Keeps::rise,  Kee
 
 std::uint64_t bits(double value) { return std::bit_cast<std::uint64_t>(value); }
 
-void expect_same(const WindowSummary& moved, const WindowSummary& made) {
+void expect_same(Keeps keeps, const WindowSummary& moved, const WindowSummary& made) {
     ASSERT_EQ(moved.count(), made.count());
     ASSERT_EQ(moved.points(), made.points());
     if (made.empty()) return;
     const auto same = [](const Point& a, const Point& b) {
         return a.time == b.time && bits(a.value) == bits(b.value);
     };
-    EXPECT_TRUE(same(moved.first(), made.first()));
-    EXPECT_TRUE(same(moved.last(), made.last()));
-    EXPECT_TRUE(made.count() < 2 || same(moved.last_but_one(), made.last_but_one()));
+    const bool has_ends = keeps != Keeps::sum;
+    EXPECT_TRUE(!has_ends || same(moved.first(), made.first()));
+    EXPECT_TRUE(!has_ends || same(moved.last(), made.last()));
+    EXPECT_TRUE(!has_ends || made.count() < 2 || same(moved.last_but_one(), made.last_but_one()));
     EXPECT_EQ(bits(moved.sum().value()), bits(made.sum().value()));
     EXPECT_EQ(bits(moved.sum().mean(made.count())), bits(made.sum().mean(made.count())));
     EXPECT_EQ(bits(moved.extreme()), bits(made.extreme()));
@@ -72,7 +73,7 @@ void play(Keeps keeps, std::uint32_t seed) {
         WindowSummary made(keeps);
         made.move_to(store.history(id), at_ms(end) - range, at_ms(end));
         ASSERT_EQ(made.points(), store.window(id, at_ms(end) - range, at_ms(end)).size());
-        expect_same(moved, made);
+        expect_same(keeps, moved, made);
         if (testing::Test::HasFailure()) return;
     }
 }
@@ -87,7 +88,7 @@ WindowSummary over(Keeps keeps, const std::vector<double>& values) {
     for (const double value : values)
         points.push_back({at_ms(static_cast<std::int64_t>(points.size()) + 1), value});
     WindowSummary made(keeps);
-    made.move_to({points, 0, 0}, at_ms(0), at_ms(1'000));
+    made.move_to({points, 0, 0, &points.back()}, at_ms(0), at_ms(1'000));
     return made;
 }
 
