@@ -68,6 +68,12 @@ struct over_limit_event {
     __u32 reserved;
 };
 
+// An IP address in network order; IPv4's are mapped (::ffff:a.b.c.d). The name says to a reader that it is
+// one.
+struct ip_address {
+    __u8 bytes[16];
+};
+
 enum guard_verdict {
     VERDICT_PASS,
     VERDICT_DROP,
@@ -79,6 +85,7 @@ enum guard_reason {
     REASON_CONTENDED,  // too many CPUs charged the limit at once: passed without being charged
     REASON_NOT_PARSED, // and nobody limits such packets
     REASON_RATE_LIMIT,
+    REASON_BLOCKED, // its source is in guard_blocked
 };
 
 // guard_verdicts, per CPU by proto_class: packets by verdict and reason. The sum is what the guard saw.
@@ -87,24 +94,28 @@ struct guard_verdict_count {
     __u64 passed_contended;
     __u64 passed_unparsed;
     __u64 dropped_rate_limit;
+    __u64 dropped_blocked;
 };
+
+// guard_blocked, by source address: packets from there are dropped, whatever the limits say. The value is not
+// looked at.
+#define GUARD_BLOCKED_MAX 16384
 
 // guard_settings, at index 0.
 struct guard_settings {
     __u32 sample_every; // a flow_event for each so many packets on a CPU; 0: none
 };
 
-// In flow_events: one packet of sample_every. Addresses are IPv6, IPv4's are mapped (::ffff:a.b.c.d), and
-// zero where the packet is not IP. Ports are zero where it has none to see: another protocol, a later
-// fragment, truncated.
+// In flow_events: one packet of sample_every. Addresses are zero where the packet is not IP. Ports are zero
+// where it has none to see: another protocol, a later fragment, truncated.
 struct flow_event {
     __u64 ktime_ns; // CLOCK_MONOTONIC
     __u32 ifindex;
     enum proto_class proto;
     enum guard_verdict verdict;
     enum guard_reason reason;
-    __u8 source[16];      // network order
-    __u8 destination[16]; // network order
+    struct ip_address source;
+    struct ip_address destination;
     __u16 source_port;
     __u16 destination_port;
     __u32 length;       // of the frame
@@ -145,10 +156,13 @@ ASSERT_OFFSET(struct over_limit_event, proto, 12);
 ASSERT_OFFSET(struct over_limit_event, packets, 16);
 ASSERT_OFFSET(struct over_limit_event, over, 24);
 
-ASSERT_SIZE(struct guard_verdict_count, 32);
+ASSERT_SIZE(struct guard_verdict_count, 40);
 ASSERT_OFFSET(struct guard_verdict_count, passed_contended, 8);
 ASSERT_OFFSET(struct guard_verdict_count, passed_unparsed, 16);
 ASSERT_OFFSET(struct guard_verdict_count, dropped_rate_limit, 24);
+ASSERT_OFFSET(struct guard_verdict_count, dropped_blocked, 32);
+
+ASSERT_SIZE(struct ip_address, 16);
 
 ASSERT_SIZE(struct guard_settings, 4);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// Counts as xdp_counter does, then holds each protocol to its limit in guard_limits, and samples flows.
+// Counts as xdp_counter does, then drops what comes from a blocked source, holds each protocol to its limit
+// in guard_limits, and samples flows.
 
 #include "bpf/counting.bpf.h"
 #include "bpf/parse.bpf.h"
@@ -18,6 +19,13 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } guard_buckets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, GUARD_BLOCKED_MAX);
+    __type(key, struct ip_address);
+    __type(value, __u8);
+} guard_blocked SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -46,7 +54,7 @@ struct {
     __uint(max_entries, 256 * 1024);
 } flow_events SEC(".maps");
 
-// REASON_RATE_LIMIT is to drop, all others pass.
+// REASON_RATE_LIMIT and REASON_BLOCKED are to drop, all others pass.
 static __always_inline enum guard_reason decide(enum proto_class proto) {
     const enum guard_reason unlimited = proto == PROTO_UNPARSED ? REASON_NOT_PARSED : REASON_NO_LIMIT;
     __u32 key = proto;
@@ -85,6 +93,9 @@ static __always_inline void count_verdict(enum proto_class proto, enum guard_rea
     case REASON_RATE_LIMIT:
         count->dropped_rate_limit++;
         break;
+    case REASON_BLOCKED:
+        count->dropped_blocked++;
+        break;
     }
 }
 
@@ -94,10 +105,29 @@ static __noinline void send_flow(struct flow_event* event) {
     count_record(RING_FLOW_EVENTS, sent);
 }
 
-static __always_inline void map_address(__u8* mapped, __be32 address) {
-    mapped[10] = 0xff;
-    mapped[11] = 0xff;
-    __builtin_memcpy(mapped + 12, &address, sizeof(address));
+static __always_inline void map_address(struct ip_address* mapped, __be32 address) {
+    mapped->bytes[10] = 0xff;
+    mapped->bytes[11] = 0xff;
+    __builtin_memcpy(mapped->bytes + 12, &address, sizeof(address));
+}
+
+// 1 where the packet's source is in guard_blocked, else 0.
+__noinline int is_blocked(struct xdp_md* ctx, __u64 packet_word) {
+    const union packet packet = {.word = packet_word};
+    const struct frame frame = frame_of(ctx);
+    struct ip_address source = {};
+    if (packet.ip_version == 4) {
+        const struct iphdr* ip = bytes_at(frame, packet.ip, sizeof(*ip));
+        if (!ip) return 0;
+        map_address(&source, ip->saddr);
+    } else if (packet.ip_version == 6) {
+        const struct ipv6hdr* ip = bytes_at(frame, packet.ip, sizeof(*ip));
+        if (!ip) return 0;
+        __builtin_memcpy(&source, &ip->saddr, sizeof(source));
+    } else {
+        return 0;
+    }
+    return bpf_map_lookup_elem(&guard_blocked, &source) ? 1 : 0;
 }
 
 static __always_inline bool has_ports(enum proto_class proto) {
@@ -126,13 +156,13 @@ __noinline int sample_flow(struct xdp_md* ctx, __u64 packet_word, enum guard_ver
     if (packet.ip_version == 4) {
         const struct iphdr* ip = bytes_at(frame, packet.ip, sizeof(*ip));
         if (!ip) return 0;
-        map_address(event.source, ip->saddr);
-        map_address(event.destination, ip->daddr);
+        map_address(&event.source, ip->saddr);
+        map_address(&event.destination, ip->daddr);
     } else if (packet.ip_version == 6) {
         const struct ipv6hdr* ip = bytes_at(frame, packet.ip, sizeof(*ip));
         if (!ip) return 0;
-        __builtin_memcpy(event.source, &ip->saddr, sizeof(event.source));
-        __builtin_memcpy(event.destination, &ip->daddr, sizeof(event.destination));
+        __builtin_memcpy(&event.source, &ip->saddr, sizeof(event.source));
+        __builtin_memcpy(&event.destination, &ip->daddr, sizeof(event.destination));
     }
     const struct transport_ports* ports = bytes_at(frame, packet.transport, sizeof(*ports));
     if (packet.transport != 0 && has_ports(packet.proto) && ports) {
@@ -162,8 +192,9 @@ int xdp_guard(struct xdp_md* ctx) {
     const enum proto_class proto = packet.proto;
     count_packet(ctx, proto, bpf_xdp_get_buff_len(ctx));
 
-    const enum guard_reason reason = decide(proto);
-    const enum guard_verdict verdict = reason == REASON_RATE_LIMIT ? VERDICT_DROP : VERDICT_PASS;
+    const enum guard_reason reason = is_blocked(ctx, packet.word) ? REASON_BLOCKED : decide(proto);
+    const enum guard_verdict verdict =
+        reason == REASON_RATE_LIMIT || reason == REASON_BLOCKED ? VERDICT_DROP : VERDICT_PASS;
     count_verdict(proto, reason);
     const __u32 sample_every = sample_due();
     if (sample_every != 0) sample_flow(ctx, packet.word, verdict, reason, sample_every);

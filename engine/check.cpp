@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <iterator>
 #include <optional>
 
@@ -17,6 +16,12 @@ constexpr std::array<std::string_view, 8> link_metric_names{
     "link_receive_packets_total",  "link_receive_bytes_total",    "link_receive_dropped_total",
     "link_receive_errors_total",   "link_transmit_packets_total", "link_transmit_bytes_total",
     "link_transmit_dropped_total", "link_transmit_errors_total"};
+
+constexpr std::array<std::string_view, 3> softnet_metric_names{
+    "softnet_processed_total", "softnet_dropped_total", "softnet_squeezed_total"};
+
+constexpr std::array<std::string_view, 3> pressure_metric_names{"pressure_some_ratio", "pressure_full_ratio",
+                                                                "pressure_stall_seconds_total"};
 
 template <class Named> std::vector<std::string> names_of(const std::vector<Named>& all) {
     std::vector<std::string> names;
@@ -147,7 +152,7 @@ class Checker {
 
     void check_metric(const FieldMetric& metric, const TypeLayout& type, const std::string& where) {
         const FieldLayout* field = require_field(metric.at, type, metric.field, where);
-        if (field != nullptr && field->kind == FieldLayout::Kind::bytes)
+        if (field != nullptr && !field->is_number())
             mistake(config_.file, metric.at, "field '" + metric.field + "' is an array of bytes",
                     "expected a number");
     }
@@ -159,7 +164,8 @@ class Checker {
                                           require_map(config_.file, sensor.map_at, ring.map, true))
                                       check_record(sensor, ring, *found->object);
                               },
-                              [](const LinkSensorSpec&) {}},
+                              [](const LinkSensorSpec&) {}, [](const SoftnetSensorSpec&) {},
+                              [](const PressureSensorSpec&) {}},
                    sensor.source);
     }
 
@@ -213,45 +219,26 @@ class Checker {
                     "only plain keys can be set");
             return;
         }
-        const auto number = key_number(found, key);
-        if (!number) {
+        const auto bytes = encode_key(type, *found.object, key);
+        if (!bytes) {
             std::vector<std::string> words;
             for (const EnumLayout& enumeration : found.object->enums)
                 std::ranges::move(enumeration.words(), std::back_inserter(words));
-            mistake(file, at, "key of map '" + found.map->name + "': " + number.error().what,
-                    suggestion(key, words, ""));
+            const bool is_word = type.fields.front().is_number();
+            mistake(file, at, "key of map '" + found.map->name + "': " + bytes.error().what,
+                    is_word ? suggestion(key, words, "") : "expected one such as 10.0.0.7 or 2001:db8::1");
             return;
         }
-        std::vector<std::byte> scratch(type.size);
-        if (found.map->is_array() && (*number < 0 || *number >= found.map->max_entries))
+        if (found.map->is_array() && read_unsigned(type.fields.front(), *bytes) >= found.map->max_entries)
             mistake(file, at, "map '" + found.map->name + "' has no entry " + key,
                     "expected 0 to " + std::to_string(found.map->max_entries - 1));
-        else if (const auto written = write_number(type.fields.front(), *number, scratch); !written)
-            mistake(file, at, "key of map '" + found.map->name + "': " + written.error().what);
         // Arbitration knows entries by their keys' text: two spellings of one entry would overwrite each
         // other.
-        const auto spelling = spellings_.try_emplace({found.map->name, *number}, key).first->second;
+        const auto spelling = spellings_.try_emplace({found.map->name, *bytes}, key).first->second;
         if (spelling != key)
             mistake(file, at,
                     "key '" + key + "' of map '" + found.map->name + "' is also written '" + spelling + "'",
                     "write it alike everywhere");
-    }
-
-    static Result<std::int64_t> key_number(const FoundMap& found, const std::string& key) {
-        std::int64_t number = 0;
-        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-        if (error == std::errc{} && end == key.data() + key.size()) return number;
-        const FieldLayout& field = found.map->key.fields.front();
-        const EnumLayout* enumeration = found.object->enumeration(field.enumeration);
-        if (enumeration != nullptr && !enumeration->value(key))
-            return failure("'" + key + "' is not in enum " + enumeration->name + "; expected one of " +
-                           list_of(enumeration->words()));
-        if (enumeration == nullptr) {
-            const auto any = found.object->enumeration_with(key);
-            if (!any) return std::unexpected(any.error());
-            enumeration = *any;
-        }
-        return *enumeration->value(key);
     }
 
     void check_setting(const AdaptationRule& rule, const OverlaySetting& setting) {
@@ -302,12 +289,15 @@ class Checker {
     const ControllerConfig& config_;
     const ObjectLayouts& objects_;
     Diagnostics& diagnostics_;
-    std::map<std::pair<std::string, std::int64_t>, std::string> spellings_; // of keys, by map and number
+    std::map<std::pair<std::string, std::vector<std::byte>>, std::string>
+        spellings_; // of keys, by map and bytes
 };
 
 } // namespace
 
 std::span<const std::string_view> link_metrics() { return link_metric_names; }
+std::span<const std::string_view> softnet_metrics() { return softnet_metric_names; }
+std::span<const std::string_view> pressure_metrics() { return pressure_metric_names; }
 
 ProvidedMetrics provided_metrics(const ControllerConfig& config) {
     ProvidedMetrics names = fact_names();
@@ -320,7 +310,13 @@ ProvidedMetrics provided_metrics(const ControllerConfig& config) {
             if (!ring.count.empty()) names.insert(ring.count);
             names.emplace("sensor_short_records_total");
         },
-        [&](const LinkSensorSpec&) { names.insert(link_metric_names.begin(), link_metric_names.end()); }};
+        [&](const LinkSensorSpec&) { names.insert(link_metric_names.begin(), link_metric_names.end()); },
+        [&](const SoftnetSensorSpec&) {
+            names.insert(softnet_metric_names.begin(), softnet_metric_names.end());
+        },
+        [&](const PressureSensorSpec&) {
+            names.insert(pressure_metric_names.begin(), pressure_metric_names.end());
+        }};
     for (const SensorSpec& sensor : config.sensors) std::visit(add, sensor.source);
     return names;
 }

@@ -21,8 +21,10 @@ using ObjectLayouts = std::map<std::string, ObjectLayout>; // by program name
 // The metric names that the config's sensors and the controller itself provide.
 ProvidedMetrics provided_metrics(const ControllerConfig& config);
 
-// The metrics of the sensor "rtnetlink".
+// The metrics of the sensors "rtnetlink", "softnet" and "pressure".
 std::span<const std::string_view> link_metrics();
+std::span<const std::string_view> softnet_metrics();
+std::span<const std::string_view> pressure_metrics();
 
 // The generation that config, policies and objects make together. Null where anything is wrong; all that
 // is wrong is told. With a review, the policies are also read as their author would want somebody to: labels

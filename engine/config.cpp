@@ -217,14 +217,29 @@ void read_link_sensor(TomlTable&, SensorSpec& spec) {
     spec.source = LinkSensorSpec{};
 }
 
+void read_softnet_sensor(TomlTable&, SensorSpec& spec) {
+    if (spec.name.empty()) spec.name = "softnet";
+    spec.source = SoftnetSensorSpec{};
+}
+
+void read_pressure_sensor(TomlTable&, SensorSpec& spec) {
+    if (spec.name.empty()) spec.name = "pressure";
+    spec.source = PressureSensorSpec{};
+}
+
 void read_sensor(TomlTable& table, ControllerConfig& config) {
-    constexpr std::array readers{read_map_sensor, read_ring_sensor, read_link_sensor};
+    constexpr std::array readers{read_map_sensor, read_ring_sensor, read_link_sensor, read_softnet_sensor,
+                                 read_pressure_sensor};
     SensorSpec spec;
     spec.at = table.at();
     spec.name = table.string("name").value_or("");
     read_limit(table, "series_max", spec.series_max);
-    const bool named = table.require_text("type", R"("bpf-map", "bpf-ringbuf" or "rtnetlink")").has_value();
-    const auto type = named ? table.choice("type", {"bpf-map", "bpf-ringbuf", "rtnetlink"}) : std::nullopt;
+    const bool named =
+        table.require_text("type", R"("bpf-map", "bpf-ringbuf", "rtnetlink", "softnet" or "pressure")")
+            .has_value();
+    const auto type =
+        named ? table.choice("type", {"bpf-map", "bpf-ringbuf", "rtnetlink", "softnet", "pressure"})
+              : std::nullopt;
     if (!type) return; // the other keys cannot be judged
     readers[*type](table, spec);
     table.finish();

@@ -82,9 +82,19 @@ struct LinkSensorSpec {
     bool operator==(const LinkSensorSpec&) const = default;
 };
 
+// Each CPU's packet queue, from /proc/net/softnet_stat: softnet_processed_total and its kin, with cpu.
+struct SoftnetSensorSpec {
+    bool operator==(const SoftnetSensorSpec&) const = default;
+};
+
+// How long work waits for CPU, memory and I/O, from /proc/pressure: pressure_some_ratio and its kin.
+struct PressureSensorSpec {
+    bool operator==(const PressureSensorSpec&) const = default;
+};
+
 struct SensorSpec {
     std::string name; // for sensor_up{sensor="…"}; by default its type and map, "bpf-map:proto_counters"
-    std::variant<MapSensorSpec, RingSensorSpec, LinkSensorSpec> source;
+    std::variant<MapSensorSpec, RingSensorSpec, LinkSensorSpec, SoftnetSensorSpec, PressureSensorSpec> source;
     std::size_t series_max = 10'000;
     Position at;
     Position map_at;    // where the map's name stands

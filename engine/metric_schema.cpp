@@ -49,7 +49,12 @@ class SensorSchema {
                               [&](const LinkSensorSpec&) {
                                   for (const std::string_view metric : link_metrics())
                                       put(schema, std::string(metric), {}, MetricKind::counter);
-                              }},
+                              },
+                              [&](const SoftnetSensorSpec&) {
+                                  for (const std::string_view metric : softnet_metrics())
+                                      put_host(schema, metric, {{"cpu", anything()}});
+                              },
+                              [&](const PressureSensorSpec&) { add_pressure(schema); }},
                    sensor.source);
     }
 
@@ -60,6 +65,25 @@ class SensorSchema {
         promql::MetricSchema& known = schema[metric];
         known.kind = is_new || known.kind == kind ? kind : MetricKind::unknown;
         known.shapes.push_back(std::move(labels));
+    }
+
+    // Of the host, not of an interface.
+    static void put_host(Schema& schema, std::string_view metric, std::map<std::string, LabelRange> labels) {
+        promql::MetricSchema& known = schema[std::string(metric)];
+        known.kind = metric.ends_with("_total") ? MetricKind::counter : MetricKind::gauge;
+        ResultLabels shape;
+        for (auto& [name, range] : labels) shape.labels[name] = std::move(range);
+        known.shapes.push_back(std::move(shape));
+    }
+
+    static void add_pressure(Schema& schema) {
+        const LabelRange resource = one_of({"cpu", "memory", "io"});
+        for (const std::string_view metric : pressure_metrics())
+            if (metric.ends_with("_total"))
+                put_host(schema, metric, {{"resource", resource}, {"kind", one_of({"some", "full"})}});
+            else
+                put_host(schema, metric,
+                         {{"resource", resource}, {"window", one_of({"10s", "60s", "300s"})}});
     }
 
     void add(const MapSensorSpec& map, Schema& schema) const {

@@ -1,9 +1,12 @@
 #include "knowledge/layout.hpp"
 
+#include "knowledge/ip_address.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cassert>
 #include <cctype>
+#include <charconv>
 #include <cstring>
 #include <limits>
 
@@ -145,6 +148,11 @@ std::string read_text(const FieldLayout& field, const ObjectLayout& object,
     switch (field.kind) {
     case Kind::bytes:
         return hex(bytes.subspan(field.offset, field.size));
+    case Kind::ip_address: {
+        const auto address = bytes.subspan(field.offset).first<16>();
+        const bool is_none = std::ranges::all_of(address, [](std::byte b) { return b == std::byte{0}; });
+        return is_none ? "" : ip_address_text(address);
+    }
     case Kind::boolean:
         return read_unsigned(field, bytes) != 0 ? "true" : "false";
     case Kind::signed_integer:
@@ -168,7 +176,7 @@ Result<void> write_number(const FieldLayout& field, std::int64_t value, std::spa
     const auto refuse = [&](const std::string& why) {
         return failure("field '" + field.name + "': " + std::to_string(value) + " " + why);
     };
-    if (field.kind == FieldLayout::Kind::bytes) return refuse("cannot be written to an array of bytes");
+    if (!field.is_number()) return refuse("cannot be written to an array of bytes");
     if (field.size > 8 || bytes.size() < field.offset + field.size) return refuse("is outside of the type");
     if (value < 0 && !is_signed(field)) return refuse("is negative, and the field is unsigned");
     if (field.size < 8) {
@@ -199,6 +207,53 @@ Result<void> write_number(const FieldLayout& field, std::int64_t value, std::spa
         return refuse("cannot be written to " + std::to_string(field.size) + " bytes");
     }
     return {};
+}
+
+namespace {
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+Result<std::int64_t> number_of_key(const FieldLayout& field, const ObjectLayout& object,
+                                   const std::string& text) {
+    if (const auto number = parse_number(text)) return *number;
+    if (field.kind == FieldLayout::Kind::boolean && (text == "true" || text == "false"))
+        return text == "true" ? 1 : 0;
+    if (field.kind != FieldLayout::Kind::enumeration) {
+        const auto enumeration = object.enumeration_with(text);
+        if (!enumeration) return std::unexpected(enumeration.error());
+        return *(*enumeration)->value(text);
+    }
+    const EnumLayout* enumeration = object.enumeration(field.enumeration);
+    if (enumeration == nullptr) return failure("'" + text + "' is no number, and the key's enum has no name");
+    if (const auto value = enumeration->value(text)) return *value;
+    const std::string near = nearest(text, enumeration->words());
+    return failure("'" + text + "' is no number and not in enum " + enumeration->name +
+                   (near.empty() ? "" : "; did you mean '" + near + "'?"));
+}
+
+} // namespace
+
+Result<std::vector<std::byte>> encode_key(const TypeLayout& key, const ObjectLayout& object,
+                                          const std::string& text) {
+    if (key.fields.size() != 1)
+        return failure("its key is a struct of several fields, and only a key of one can be written");
+    const FieldLayout& field = key.fields.front();
+    std::vector<std::byte> bytes(key.size);
+    if (field.kind == FieldLayout::Kind::ip_address) {
+        const auto address = parse_ip_address(text);
+        if (!address) return failure("'" + text + "' is no IP address");
+        std::ranges::copy(*address, bytes.begin() + static_cast<std::ptrdiff_t>(field.offset));
+        return bytes;
+    }
+    const auto number = number_of_key(field, object, text);
+    if (!number) return std::unexpected(number.error());
+    if (auto written = write_number(field, *number, bytes); !written) return std::unexpected(written.error());
+    return bytes;
 }
 
 } // namespace homeostat

@@ -29,7 +29,14 @@ struct EnumLayout {
 };
 
 struct FieldLayout {
-    enum class Kind { unsigned_integer, signed_integer, boolean, enumeration, bytes };
+    enum class Kind {
+        unsigned_integer,
+        signed_integer,
+        boolean,
+        enumeration,
+        ip_address, // 16 bytes of a struct ip_address or in6_addr; IPv4 is mapped
+        bytes
+    };
 
     std::string name; // nested fields are named with dots; "" for a type that is no struct
     std::size_t offset = 0;
@@ -38,6 +45,7 @@ struct FieldLayout {
     std::string enumeration; // the enum's name, for Kind::enumeration
 
     bool operator==(const FieldLayout&) const = default;
+    bool is_number() const { return kind != Kind::bytes && kind != Kind::ip_address; }
 };
 
 // A type flattened to its leaves.
@@ -85,9 +93,15 @@ struct ObjectLayout {
 std::uint64_t read_unsigned(const FieldLayout& field, std::span<const std::byte> bytes);
 std::int64_t read_signed(const FieldLayout& field, std::span<const std::byte> bytes);
 double read_number(const FieldLayout& field, std::span<const std::byte> bytes);
-// As a label: a number in decimal, an enumerator's word, true or false, bytes in hex.
+// As a label: a number in decimal, an enumerator's word, true or false, an IP address, bytes in hex. An
+// address of zeros is none: "".
 std::string read_text(const FieldLayout& field, const ObjectLayout& object, std::span<const std::byte> bytes);
 // Fails where the value does not fit the field, or the field is no number.
 Result<void> write_number(const FieldLayout& field, std::int64_t value, std::span<std::byte> bytes);
+
+// A map's key from text as a person writes it: a number, an enumerator's word, true or false, an IP address.
+// Fails where it is none that fits, or where the key is a struct of several fields.
+Result<std::vector<std::byte>> encode_key(const TypeLayout& key, const ObjectLayout& object,
+                                          const std::string& text);
 
 } // namespace homeostat

@@ -50,7 +50,7 @@ Result<std::vector<FieldLayout>> find_numbers(const std::vector<FieldMetric>& me
     for (const FieldMetric& metric : metrics) {
         auto field = find_field(type, metric.field);
         if (!field) return std::unexpected(field.error());
-        if (field->kind == FieldLayout::Kind::bytes)
+        if (!field->is_number())
             return failure("field '" + metric.field + "' is an array of bytes, not a number");
         fields.push_back(std::move(*field));
     }

@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
-#include <charconv>
 #include <span>
 
 namespace homeostat::bpf {
@@ -14,41 +13,6 @@ namespace homeostat::bpf {
 namespace {
 
 using Kind = FieldLayout::Kind;
-
-std::optional<std::int64_t> parse_number(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-Result<std::int64_t> parse_key_field(const FieldLayout& field, const ObjectLayout& object,
-                                     const std::string& text) {
-    if (const auto number = parse_number(text)) return *number;
-    if (field.kind == Kind::boolean && (text == "true" || text == "false")) return text == "true" ? 1 : 0;
-    if (field.kind != Kind::enumeration) {
-        const auto enumeration = object.enumeration_with(text);
-        if (!enumeration) return std::unexpected(enumeration.error());
-        return *(*enumeration)->value(text);
-    }
-    const EnumLayout* enumeration = object.enumeration(field.enumeration);
-    if (enumeration == nullptr) return failure("'" + text + "' is no number, and the key's enum has no name");
-    if (const auto value = enumeration->value(text)) return *value;
-    const std::string near = nearest(text, enumeration->words());
-    return failure("'" + text + "' is no number and not in enum " + enumeration->name +
-                   (near.empty() ? "" : "; did you mean '" + near + "'?"));
-}
-
-Result<Bytes> parse_key(const MapLayout& map, const ObjectLayout& object, const std::string& text) {
-    if (map.key.fields.size() != 1)
-        return failure("its key is a struct of several fields, and only a key of one can be written");
-    const FieldLayout& field = map.key.fields.front();
-    const auto number = parse_key_field(field, object, text);
-    if (!number) return std::unexpected(number.error());
-    Bytes key(map.key.size);
-    if (auto written = write_number(field, *number, key); !written) return std::unexpected(written.error());
-    return key;
-}
 
 std::size_t round_up_8(std::size_t size) { return (size + 7) / 8 * 8; }
 
@@ -63,7 +27,7 @@ Result<MapEntryPort> MapEntryPort::open(const LoadedPrograms::Map& map, const Ma
     std::string what = "map " + entry.map + ", key " + entry.key;
     if (map.layout->kind == MapLayout::Kind::ringbuf || map.layout->kind == MapLayout::Kind::other)
         return failure(what + ": a map of this kind has no entries that can be set", EINVAL);
-    auto key = parse_key(*map.layout, *map.object, entry.key);
+    auto key = encode_key(map.layout->key, *map.object, entry.key);
     if (!key) return failure(what + ": " + key.error().what, EINVAL);
     return MapEntryPort(map, std::move(what), std::move(*key));
 }

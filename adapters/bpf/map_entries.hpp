@@ -18,8 +18,8 @@ using Bytes = std::vector<std::byte>;
 // padded to 8.
 class MapEntryPort {
   public:
-    // The key is a decimal number, an enumerator's word, true or false. Fails where it is none of these,
-    // where the key is a struct of several fields, or where the map is of a kind that has no entries to set.
+    // The key is text as encode_key takes it. Fails where it is none, or where the map is of a kind that has
+    // no entries to set.
     static Result<MapEntryPort> open(const LoadedPrograms::Map& map, const MapEntry& entry);
 
     // None where the map has no such entry.

@@ -2,6 +2,7 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "knowledge/ip_address.hpp"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -146,6 +147,7 @@ class TypeReader {
             out.push_back({path, offset, size, kind, enumeration});
         };
         if (depth > nesting_max) return;
+        if (is_ip_address(type, type_name)) return leaf(Kind::ip_address, type->size);
         if (btf_is_composite(type)) return flatten_members(type, path, offset, depth, out);
         if (btf_is_array(type)) return flatten_array(type, path, offset, depth, out);
         if (btf_is_any_enum(type)) return leaf(Kind::enumeration, type->size, type_name);
@@ -157,6 +159,12 @@ class TypeReader {
              : (encoding & BTF_INT_SIGNED) != 0 ? Kind::signed_integer
                                                 : Kind::unsigned_integer,
              type->size);
+    }
+
+    // The kernel's own type, or one of ours: 16 bytes in network order.
+    static bool is_ip_address(const btf_type* type, const std::string& type_name) {
+        return btf_is_composite(type) && type->size == sizeof(IpAddress) &&
+               (type_name == "in6_addr" || type_name == "ip_address");
     }
 
     void flatten_members(const btf_type* type, const std::string& path, std::size_t offset, int depth,

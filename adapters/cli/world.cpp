@@ -4,6 +4,7 @@
 #include "adapters/bpf/map_sensor.hpp"
 #include "adapters/bpf/observed.hpp"
 #include "adapters/bpf/ring_sensor.hpp"
+#include "adapters/procfs/proc_sensor.hpp"
 #include "adapters/rtnetlink/link_sensor.hpp"
 #include "knowledge/overloaded.hpp"
 
@@ -44,6 +45,12 @@ Result<void> open_sensors(World& world, const LoadedConfig& loaded, const Sensor
                                   [&](const LinkSensorSpec&) {
                                       links_watched = true;
                                       return opened(rtnetlink::LinkSensor::create(id, interfaces, true));
+                                  },
+                                  [&](const SoftnetSensorSpec&) {
+                                      return Opened(procfs::softnet_sensor(id, spec.series_max));
+                                  },
+                                  [&](const PressureSensorSpec&) {
+                                      return Opened(procfs::pressure_sensor(id, spec.series_max));
                                   }},
                        spec.source);
         if (!sensor)

@@ -72,6 +72,35 @@ TEST_F(Guard, AllCpusShareOneLimit) {
     EXPECT_EQ(count.passed + count.passed_contended + count.dropped_rate_limit, 200'000u);
 }
 
+ip_address mapped(std::array<std::uint8_t, 4> ipv4) {
+    ip_address address{};
+    address.bytes[10] = address.bytes[11] = 0xff;
+    std::ranges::copy(ipv4, address.bytes + 12);
+    return address;
+}
+
+TEST_F(Guard, WhatComesFromABlockedSourceIsDroppedWhateverTheLimitsSay) {
+    guard().set("guard_blocked", mapped({10, 77, 0, 2}), std::uint8_t{1});
+    EXPECT_EQ(guard().run(udp_frame(), 1'000), static_cast<std::uint32_t>(XDP_DROP));
+    EXPECT_EQ(verdicts(PROTO_UDP).dropped_blocked, 1'000u);
+    EXPECT_EQ(verdicts(PROTO_UDP).passed, 0u);
+    EXPECT_EQ(guard().sum<proto_count>("proto_counters", PROTO_UDP).packets, 1'000u);
+}
+
+TEST_F(Guard, OtherSourcesPassBesideABlockedOne) {
+    guard().set("guard_blocked", mapped({10, 77, 0, 3}), std::uint8_t{1});
+    EXPECT_EQ(guard().run(udp_frame(), 1'000), static_cast<std::uint32_t>(XDP_PASS));
+    EXPECT_EQ(verdicts(PROTO_UDP).dropped_blocked, 0u);
+}
+
+TEST_F(Guard, BlocksIPv6SourcesToo) {
+    const ip_address source{{0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
+    const Frame frame = ethernet(ether::ipv6) + ipv6(ip::udp) + ports(1, 2);
+    EXPECT_EQ(guard().run(frame, 10), static_cast<std::uint32_t>(XDP_PASS));
+    guard().set("guard_blocked", source, std::uint8_t{1});
+    EXPECT_EQ(guard().run(frame, 10), static_cast<std::uint32_t>(XDP_DROP));
+}
+
 TEST_F(Guard, ALimitHoldsForItsOwnProtocolOnly) {
     guard().set("guard_limits", PROTO_UDP, rate_limit{.pps = 1, .burst = 1});
     guard().run(udp_frame(), 100);
@@ -129,9 +158,9 @@ TEST_F(Guard, ASampleTellsTheFlowAndTheVerdict) {
     EXPECT_EQ(event.proto, PROTO_UDP);
     EXPECT_EQ(event.verdict, VERDICT_PASS);
     EXPECT_EQ(event.reason, REASON_NO_LIMIT);
-    EXPECT_TRUE(
-        std::ranges::equal(event.source, std::array{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 77, 0, 2}));
-    EXPECT_TRUE(std::ranges::equal(event.destination,
+    EXPECT_TRUE(std::ranges::equal(event.source.bytes,
+                                   std::array{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 77, 0, 2}));
+    EXPECT_TRUE(std::ranges::equal(event.destination.bytes,
                                    std::array{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 77, 0, 1}));
     EXPECT_EQ(event.source_port, 5000u);
     EXPECT_EQ(event.destination_port, 53u);
@@ -149,9 +178,9 @@ TEST_F(Guard, ASampleOfIpv6HasItsAddressesAndThePortsBehindTheExtensions) {
     ASSERT_EQ(events.size(), 1u);
     const flow_event& event = events.front();
     EXPECT_EQ(event.proto, PROTO_TCP);
-    EXPECT_TRUE(
-        std::ranges::equal(event.source, std::array{0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}));
-    EXPECT_TRUE(std::ranges::equal(event.destination,
+    EXPECT_TRUE(std::ranges::equal(event.source.bytes,
+                                   std::array{0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}));
+    EXPECT_TRUE(std::ranges::equal(event.destination.bytes,
                                    std::array{0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}));
     EXPECT_EQ(event.source_port, 40'000u);
     EXPECT_EQ(event.destination_port, 443u);

@@ -84,7 +84,7 @@ class Program {
         return value;
     }
 
-    template <class Value> void set(const char* name, std::uint32_t key, const Value& value) const {
+    template <class Key, class Value> void set(const char* name, const Key& key, const Value& value) const {
         if (bpf_map_update_elem(map(name), &key, &value, BPF_ANY) != 0) throw std::runtime_error(name);
     }
 

@@ -205,6 +205,10 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{
             counting, "[[signal]]\nname = 'x'\nexpr = 'xdp_packet_total'\n",
             "p:4:9: no sensor and no signal provides 'xdp_packet_total'; did you mean 'xdp_packets_total'?"},
+        Wrong{"[[sensor]]\ntype = 'softnet'\n", "[[signal]]\nname = 'x'\nexpr = 'softnet_droped_total'\n",
+              "did you mean 'softnet_dropped_total'?"},
+        Wrong{"[[sensor]]\ntype = 'pressure'\n", "[[signal]]\nname = 'x'\nexpr = 'pressure_some_rato'\n",
+              "did you mean 'pressure_some_ratio'?"},
         Wrong{"[[sensor]]\ntype = 'rtnetlink'\n",
               "[[signal]]\nname = 'x'\nexpr = 'link_receive_packet_total'\n",
               "did you mean 'link_receive_packets_total'?"},
