@@ -55,6 +55,18 @@ Tried try_all(std::string_view cases) {
     return tried;
 }
 
+TEST(Mutation, LeavesAloneWhatOnlyStandsBeside) {
+    const PolicyTest test = test_of(R"([[test]]
+name = "nothing"
+lasts = "1s"
+[[test.expect]]
+at = "1s"
+active = []
+)");
+    EXPECT_FALSE(mutants_of(test.policies).empty());
+    EXPECT_TRUE(mutants_of(test.policies, 1).empty());
+}
+
 TEST(Mutation, ATestThatSaysLittleNoticesLittle) {
     const Tried tried = try_all(R"([[test]]
 name = "guarded"
