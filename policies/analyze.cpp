@@ -163,7 +163,7 @@ class SymptomTick {
     }
 
     void advance_one(const Labels& key, SymptomInstance& instance, const Answer& raise, const Answer& clear) {
-        Judgement judgement{raise.truth(key), std::nullopt, periodic_};
+        Judgement judgement{raise.truth(key), std::nullopt, periodic_, covered()};
         if (rule_.clear) judgement.clear = clear.truth(key);
         if (judgement.raise == Truth::yes) instance.value = raise.value(key);
         const SymptomState from = instance.state;

@@ -35,8 +35,10 @@ Truth by_quorum(SymptomInstance& instance, const Quorum& quorum, Truth raise, bo
 Verdicts verdicts_of(SymptomInstance& instance, const SymptomTiming& timing, const Judgement& judgement) {
     Verdicts is{resolved(judgement.raise, timing.on_missing, OnMissing::raise), Truth::missing};
     if (timing.quorum) is.raise = by_quorum(instance, *timing.quorum, is.raise, judgement.periodic);
-    is.clear = judgement.clear ? resolved(*judgement.clear, timing.on_missing, OnMissing::clear)
-                               : negation(is.raise);
+    if (!judgement.clear)
+        is.clear = negation(is.raise);
+    else if (judgement.clear_is_covered)
+        is.clear = resolved(*judgement.clear, timing.on_missing, OnMissing::clear);
     return is;
 }
 

@@ -33,8 +33,9 @@ struct SymptomTiming {
 // What the conditions said of one instance in one tick.
 struct Judgement {
     Truth raise = Truth::missing;
-    std::optional<Truth> clear; // none: raise is false
-    bool periodic = true;       // quorum counts these ticks only
+    std::optional<Truth> clear{}; // none: raise is false
+    bool periodic = true;         // quorum counts these ticks only
+    bool clear_is_covered = true; // else clear changes nothing, whatever on_missing says
 };
 
 // One step of the life cycle. Where both hold, raise wins. Under OnMissing::hold a missing condition

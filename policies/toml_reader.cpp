@@ -139,7 +139,7 @@ class Screening {
     std::optional<std::size_t> read(std::string_view line) {
         const auto control = std::ranges::find_if(line, is_control);
         if (control != line.end() && !(*control == '\r' && control + 1 == line.end())) {
-            what_ = "a control character";
+            what_ = "TOML syntax: a control character";
             expected_ = "remove it; in a string, write it as an escape such as \\u0000";
             return static_cast<std::size_t>(control - line.begin());
         }
@@ -164,7 +164,7 @@ class Screening {
                 return at;
             }
             if (static_cast<unsigned char>(c) >= 0x80) {
-                what_ = "a character beyond ASCII outside of a string";
+                what_ = "TOML syntax: a character beyond ASCII outside of a string";
                 expected_ = "write it between quotes";
                 return at;
             }

@@ -100,6 +100,13 @@ TEST(Rule1Keys, ClearIsMissingUntilItsWindowsAreCoveredSinceStartAndReload) {
     EXPECT_THAT(lines_of(scenario.tick(12s, {{eth0, 1}})), Contains(HasSubstr("raised -> inactive")));
 }
 
+TEST(Rule1Keys, AnUncoveredClearClearsNothingEvenWhereMissingDataWould) {
+    Scenario scenario(
+        {symptom("s", "pps > 10", "clear = 'max_over_time(pps[3s]) < 5'\non_missing = 'clear'")});
+    EXPECT_THAT(states(scenario, "s", {{eth0, {20, 1, 1, 1}}}, 4),
+                ElementsAre("raised", "raised", "raised", "inactive"));
+}
+
 // ---- 2. false or missing
 
 struct Presence {

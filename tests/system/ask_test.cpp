@@ -61,12 +61,12 @@ TEST_F(Asking, AControllerUnderAFloodTellsWhatItDidAndWhy) {
     const lab::Traffic udp = flood();
     controller.await(outcome_with("guard"), "the guard");
     const std::string why = answer({"explain", "guard-under-udp-flood"});
-    EXPECT_THAT(why, HasSubstr("apply guard-under-udp-flood{iface=\"lab0\"}"));
-    EXPECT_THAT(why, HasSubstr("udp_flood{iface=\"lab0\"} was raised"));
+    EXPECT_THAT(why, HasSubstr("apply guard-under-udp-flood{iface=\"lab0\",proto=\"udp\"}"));
+    EXPECT_THAT(why, HasSubstr("udp_flood{iface=\"lab0\",proto=\"udp\"} was raised"));
     EXPECT_THAT(why, HasSubstr("  sets lab0 xdp.program = guard\n"));
     EXPECT_THAT(why, HasSubstr(": guard runs as program " + std::to_string(attached_id()) + " in mode drv"));
     EXPECT_THAT(answer({"whynot", "guard-under-udp-flood"}),
-                HasSubstr("guard-under-udp-flood{iface=\"lab0\"} is active since "));
+                HasSubstr("guard-under-udp-flood{iface=\"lab0\",proto=\"udp\"} is active since "));
     const json::object whynot = object({"whynot", "guard-under-udp-flood"});
     EXPECT_EQ(whynot.at("instances").at(0).at("blocker"), "");
     const json::object decisions = object({"decisions", "--only", "receipt", "--since", "1h"});
