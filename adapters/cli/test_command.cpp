@@ -37,7 +37,7 @@ constexpr std::string_view notes = R"(A test document, NAME.test.toml beside NAM
   [[test]]
   name   = "a flood is guarded, and let go"
   series = [                         # promtool's notation: a, axn, a+bxn, a-bxn, _, _xn, stale
-    { series = 'packets_total{iface="eth0"}', values = "0+10x5 1050+1000x5 5060+10x15" },
+    { series = 'packets_total{iface="eth0"}', values = "0+10x5 1050+1000x5 6060+10x15" },
   ]
   [[test.expect]]
   at        = "5s"                   # after the last tick that is not later

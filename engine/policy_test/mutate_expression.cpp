@@ -134,7 +134,7 @@ class Changes {
     }
 
     void change_operator(const Expr& expr, BinaryOp to, const Rebuild& rebuild) {
-        const Binary& binary = std::get<Binary>(expr.node);
+        const auto& binary = std::get<Binary>(expr.node);
         // The operator itself stands between its operands.
         const Span at{binary.left->at.end(), 0};
         add_edited<Binary>(expr, at, std::string(to_text(binary.op)) + " becomes " + std::string(to_text(to)),

@@ -192,17 +192,17 @@ struct Simulation::Play {
     Decisions decisions;
 
   private:
-    Duration next_periodic{0};
-    std::size_t next_event = 0;
-    std::vector<Underway> underway;
-    std::map<std::string, std::size_t> planned_on; // transactions so far, by interface
-    std::size_t planned = 0;
+    Duration next_periodic_{0};
+    std::size_t next_event_ = 0;
+    std::vector<Underway> underway_;
+    std::map<std::string, std::size_t> planned_on_; // transactions so far, by interface
+    std::size_t planned_ = 0;
 };
 
 std::optional<Duration> Simulation::Play::next() const {
-    Duration time = next_periodic;
+    Duration time = next_periodic_;
     if (const auto urgent = telemetry.next_urgent()) time = std::min(time, *urgent);
-    for (const Underway& one : underway)
+    for (const Underway& one : underway_)
         if (one.due) time = std::min(time, *one.due);
     return time <= test_case.end ? std::optional(time) : std::nullopt;
 }
@@ -211,11 +211,11 @@ const Decisions& Simulation::Play::step() {
     const Duration now = next().value();
     Inputs inputs;
     inputs.now = test.start + now;
-    inputs.periodic = now == next_periodic;
+    inputs.periodic = now == next_periodic_;
     advance_world(now, inputs);
     telemetry.collect(now, test.start, inputs.periodic, inputs.readings);
     if (inputs.periodic) {
-        next_periodic += test_case.period;
+        next_periodic_ += test_case.period;
         inputs.observed = datapath.read_back();
     }
     decisions = tick(state, inputs);
@@ -225,23 +225,23 @@ const Decisions& Simulation::Play::step() {
 
 // What happened since the last tick, in the order of its times; an outcome before an event of the same time.
 void Simulation::Play::advance_world(Duration now, Inputs& inputs) {
-    for (Underway& one : std::exchange(underway, {}))
+    for (Underway& one : std::exchange(underway_, {}))
         if (one.due)
-            underway.push_back(std::move(one));
+            underway_.push_back(std::move(one));
         else
             inputs.outcomes.push_back(std::move(one.outcome));
     for (;;) {
         const auto first =
-            std::ranges::min_element(underway, {}, [](const Underway& one) { return one.due.value(); });
-        const Event* event = next_event < test_case.events.size() ? &test_case.events[next_event] : nullptr;
-        const bool is_done = first != underway.end() && *first->due <= now;
+            std::ranges::min_element(underway_, {}, [](const Underway& one) { return one.due.value(); });
+        const Event* event = next_event_ < test_case.events.size() ? &test_case.events[next_event_] : nullptr;
+        const bool is_done = first != underway_.end() && *first->due <= now;
         const bool happens = event != nullptr && event->time <= now;
         if (is_done && (!happens || *first->due <= event->time)) {
             Underway done = std::move(*first);
-            underway.erase(first);
+            underway_.erase(first);
             finish(std::move(done), inputs);
         } else if (happens) {
-            ++next_event;
+            ++next_event_;
             take_event(*event, inputs);
         } else {
             return;
@@ -285,11 +285,11 @@ void Simulation::Play::finish(Underway one, Inputs& inputs) {
 }
 
 const OutcomeRule* Simulation::Play::rule_for(const std::string& interface, Duration now) {
-    const std::size_t nth_of_interface = ++planned_on[interface];
-    ++planned;
+    const std::size_t nth_of_interface = ++planned_on_[interface];
+    ++planned_;
     for (const OutcomeRule& rule : test_case.outcomes) {
         if (!rule.interface.empty() && rule.interface != interface) continue;
-        const std::size_t nth = rule.interface.empty() ? planned : nth_of_interface;
+        const std::size_t nth = rule.interface.empty() ? planned_ : nth_of_interface;
         if (rule.nth && *rule.nth != nth) continue;
         if (now >= rule.from && (!rule.until || now < *rule.until)) return &rule;
     }
@@ -311,7 +311,7 @@ void Simulation::Play::begin(const PlannedTransaction& transaction, Duration now
         one.outcome = execute(one);
         one.outcome.done_monotonic_ns = std::chrono::nanoseconds(now).count();
     }
-    underway.push_back(std::move(one));
+    underway_.push_back(std::move(one));
 }
 
 Simulation::Simulation(const PolicyTest& test, const TestCase& test_case, GenerationPtr generation)

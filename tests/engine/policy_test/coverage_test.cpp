@@ -44,11 +44,11 @@ TEST(CoverageOfTests, TellsWhatAQuietTestLeavesOut) {
 }
 
 TEST(CoverageOfTests, IsCompleteWhereTestsReachAll) {
-    // A pending that comes to nothing, a flood, a clearing that comes to nothing, an end, a flood in the
-    // cooldown, and no data.
+    // No data, a pending that comes to nothing, a flood, a clearing that comes to nothing, an end, a flood in
+    // the cooldown, and one that ends before min_hold.
     EXPECT_THAT(missed(R"([[test]]
 name = "all"
-series = [{ series = 'pps{iface="eth0"}', values = "_ 1 200 1 200x2 1 200x1 1x7 200x9 stale" }]
+series = [{ series = 'pps{iface="eth0"}', values = "_ 1 200 1 200x2 1 200x1 1x2 200x3 1x5 stale" }]
 [[test.expect]]
 holds = 'link_up == 1'
 )"),

@@ -57,7 +57,7 @@ waits = { guard = "mood" }
 [[test.invariant]]
 from = "1s"
 )"));
-    EXPECT_THAT(told, AllOf(HasSubstr("'interface.start'"), HasSubstr("t.toml:9:21: a series has"),
+    EXPECT_THAT(told, AllOf(HasSubstr("'interface.start'"), HasSubstr("t.toml:9:27: a series has"),
                             HasSubstr("'two' is no value"), HasSubstr("nothing happens in this event"),
                             HasSubstr("interface 'eth7' is not managed here"),
                             HasSubstr("the outcome changes nothing")));
