@@ -90,7 +90,10 @@ class SensorSchema {
         const ObjectLayout* object = nullptr;
         const MapLayout* layout = nullptr;
         for (const auto& [program, candidate] : objects_)
-            if (layout == nullptr && (layout = candidate.map(map.map)) != nullptr) object = &candidate;
+            if (const MapLayout* found = candidate.map(map.map); found != nullptr && layout == nullptr) {
+                layout = found;
+                object = &candidate;
+            }
         for (const FieldMetric& field : map.fields) {
             ResultLabels labels = labels_of(map.key, object, layout ? &layout->key : nullptr, field.labels);
             if (map.keep_cpus && (layout == nullptr || layout->per_cpu())) labels.labels["cpu"] = anything();

@@ -2,7 +2,7 @@
 #pragma once
 
 namespace boost::asio {
-class io_context;
+class io_context; // NOLINT(readability-identifier-naming): the name is Asio's
 }
 
 namespace homeostat {

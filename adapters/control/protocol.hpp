@@ -15,10 +15,10 @@ inline constexpr int protocol_version = 1;
 
 struct ServerLimits {
     std::size_t connections_max = 16;
-    std::size_t request_bytes_max = 64 * 1024;      // of one line
-    std::size_t answer_bytes_max = 4 * 1024 * 1024; // of one line
-    std::chrono::milliseconds idle_max{60'000};     // between two requests, or within one
-    std::chrono::milliseconds unread_max{5'000};    // until an answer is taken
+    std::size_t request_bytes_max = std::size_t{64} * 1024;      // of one line
+    std::size_t answer_bytes_max = std::size_t{4} * 1024 * 1024; // of one line
+    std::chrono::milliseconds idle_max{60'000};                  // between two requests, or within one
+    std::chrono::milliseconds unread_max{5'000};                 // until an answer is taken
 };
 
 } // namespace homeostat::control

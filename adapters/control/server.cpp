@@ -57,7 +57,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void close() {
         timer_.cancel();
         ErrorCode ignored;
-        socket_.close(ignored);
+        (void)socket_.close(ignored);
     }
 
     bool is_open() const { return socket_.is_open(); }
@@ -193,8 +193,10 @@ Result<std::unique_ptr<Server>> Server::open(const std::string& path, std::strin
                                              ServerLimits limits) {
     auto file = SocketFile::listen(path);
     if (!file) return std::unexpected(file.error());
-    return std::unique_ptr<Server>(new Server(std::unique_ptr<Impl>(new Impl{
-        .file = std::move(*file), .name = std::move(name), .ask = std::move(ask), .limits = limits})));
+    // NOLINTNEXTLINE(modernize-make-unique): it does not take designated initializers
+    std::unique_ptr<Impl> impl(
+        new Impl{.file = std::move(*file), .name = std::move(name), .ask = std::move(ask), .limits = limits});
+    return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

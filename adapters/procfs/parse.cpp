@@ -53,7 +53,8 @@ bool read_pressure_line(std::string_view line, const std::string& resource, Meas
         const std::string_view word = words[i + 1];
         if (!word.starts_with(windows[i].key)) return false;
         const auto percent = number<double>(word.substr(windows[i].key.size()), std::chars_format::fixed);
-        if (!percent || !(*percent >= 0 && *percent <= 100)) return false;
+        const bool is_percentage = percent && *percent >= 0 && *percent <= 100;
+        if (!is_percentage) return false;
         out.push_back(
             {labelled("pressure_" + kind + "_ratio", {"resource", resource}, {"window", windows[i].label}),
              *percent / 100});

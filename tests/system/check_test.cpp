@@ -87,9 +87,9 @@ TEST_F(Check, APolicyIsJudgedOnceWhetherTheConfigurationNamesItOrNot) {
 }
 
 TEST_F(Check, OnlyAConfigurationTellsWhichLabelsAndValuesThereAre) {
-    const std::string policy = Policy{.raise = R"(udp_pps{ifac="lab0"} > 5k)",
-                                      .clear = R"(max_over_time(udp_pps{proto!="udpp"}[2s]) < 1k)"}
-                                   .text();
+    const std::string policy =
+        Policy{.raise = R"(udp_pps{ifac="lab0"} > 5k or rate(xdp_packets_total{proto="udpp"}[1s]) > 5k)"}
+            .text();
     folder_.write("config.toml", Config{}.text());
     folder_.write("policy.toml", policy);
     EXPECT_EQ(check({"policy.toml"}).code, 0);
