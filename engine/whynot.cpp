@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <ranges>
 #include <set>
 
 namespace homeostat {
@@ -59,8 +60,8 @@ WhyNot why_when(const Asked& asked, const AdaptationRule& rule, const Labels& ke
 
 // Why the last transaction on the interface failed, as far as that is remembered.
 std::string last_failure(const DecisionHistory& history, const std::string& interface) {
-    for (auto it = history.decided().rbegin(); it != history.decided().rend(); ++it)
-        if (const auto* o = std::get_if<Outcome>(&it->what); o && o->interface == interface && !o->ok)
+    for (const auto& decided : std::views::reverse(history.decided()))
+        if (const auto* o = std::get_if<Outcome>(&decided.what); o && o->interface == interface && !o->ok)
             return "transaction " + std::to_string(static_cast<std::uint64_t>(o->id)) + " on " + interface +
                    " failed: " + o->error;
     return "the last transaction on " + interface + " failed";

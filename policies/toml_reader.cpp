@@ -138,7 +138,8 @@ class Screening {
   private:
     std::optional<std::size_t> read(std::string_view line) {
         const auto control = std::ranges::find_if(line, is_control);
-        if (control != line.end() && !(*control == '\r' && control + 1 == line.end())) {
+        const bool ends_line = control != line.end() && *control == '\r' && control + 1 == line.end();
+        if (control != line.end() && !ends_line) {
             what_ = "TOML syntax: a control character";
             expected_ = "remove it; in a string, write it as an escape such as \\u0000";
             return static_cast<std::size_t>(control - line.begin());

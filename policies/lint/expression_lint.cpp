@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <span>
 
 namespace homeostat {
 
@@ -30,7 +31,7 @@ constexpr std::array<std::string_view, 3> of_gauges{"delta", "idelta", "deriv"};
 constexpr std::array<std::string_view, 7> measured{"rate",  "irate",          "increase",     "deriv",
                                                    "delta", "predict_linear", "avg_over_time"};
 
-template <std::size_t N> bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
     return std::ranges::find(names, name) != names.end();
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 
 namespace homeostat {
 
@@ -28,7 +29,7 @@ using promql::Type;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t conjunctions_max = 64;
 
-template <std::size_t N> bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
     return std::ranges::find(names, name) != names.end();
 }
 
@@ -101,15 +102,19 @@ BinaryOp mirrored(BinaryOp op) {
 }
 
 // A filter lets through the value of what it filters.
-const Expr& filtered(const Expr& expr) {
-    const auto* binary = std::get_if<Binary>(&expr.node);
-    if (binary == nullptr) return expr;
-    const bool is_filter = promql::is_comparison(binary->op) && !binary->returns_bool;
-    if (is_filter && constant(*binary->right)) return filtered(*binary->left);
-    if (is_filter && constant(*binary->left)) return filtered(*binary->right);
-    if (binary->op == BinaryOp::logical_and || binary->op == BinaryOp::logical_unless)
-        return filtered(*binary->left);
-    return expr;
+const Expr* filtered(const Expr* expr) {
+    for (;;) {
+        const auto* binary = std::get_if<Binary>(&expr->node);
+        if (binary == nullptr) return expr;
+        const bool is_filter = promql::is_comparison(binary->op) && !binary->returns_bool;
+        const bool keeps_left = binary->op == BinaryOp::logical_and || binary->op == BinaryOp::logical_unless;
+        if (keeps_left || (is_filter && constant(*binary->right)))
+            expr = binary->left.get();
+        else if (is_filter && constant(*binary->left))
+            expr = binary->right.get();
+        else
+            return expr;
+    }
 }
 
 Conjunction unreadable() { return {.thresholds = {}, .is_all = false}; }
@@ -139,12 +144,12 @@ std::vector<Conjunction> of_comparison(const Binary& binary, Terms terms) {
         return {unreadable()};
     const Expr& operand = right ? *binary.left : *binary.right;
     const Interval interval = from(right ? binary.op : mirrored(binary.op), right ? *right : *left);
-    Expr term = filtered(operand);
+    Expr term = *filtered(&operand);
     if (terms == Terms::steady) term = steady(term);
     Conjunction own;
     const std::string text = promql::to_text(term);
     own.thresholds.emplace(text, Threshold{std::move(term), interval});
-    const bool is_filtered = &filtered(operand) != &operand;
+    const bool is_filtered = filtered(&operand) != &operand;
     return is_filtered ? all_pairs(conjunctions_of(operand, terms), {own}) : std::vector{own};
 }
 

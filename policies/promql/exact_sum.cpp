@@ -123,9 +123,11 @@ void ExactSum::grow() {
     }
     const int end = base_ + static_cast<int>(near_limbs) * 64 - lowest_exponent;
     if (negative) accumulate(full_->limbs, 1, static_cast<unsigned>(end), true);
+    const std::ptrdiff_t lowest_limb = limb_of(base_);
     for (std::size_t i = 0; i < near_limbs; ++i)
         if (near_values_[i] > 0)
-            full_->values[static_cast<std::size_t>(limb_of(base_) + static_cast<int>(i))] = near_values_[i];
+            full_->values[static_cast<std::size_t>(lowest_limb + static_cast<std::ptrdiff_t>(i))] =
+                near_values_[i];
     near_values_ = {};
     near_ = {};
     base_ = lowest_exponent;

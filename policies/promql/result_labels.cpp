@@ -129,7 +129,7 @@ ResultLabels of_matched(const Binary& binary, const ResultLabels& left, const Re
 ResultLabels of_binary(const Binary& binary, const Schema& schema) {
     if (binary.left->type != Type::vector)
         return binary.right->type == Type::vector ? labels_of_result(*binary.right, schema) : ResultLabels{};
-    const ResultLabels left = labels_of_result(*binary.left, schema);
+    ResultLabels left = labels_of_result(*binary.left, schema);
     if (binary.right->type != Type::vector || binary.op == BinaryOp::logical_unless) return left;
     const ResultLabels right = labels_of_result(*binary.right, schema);
     if (binary.op == BinaryOp::logical_or) return either(left, right);
@@ -139,7 +139,7 @@ ResultLabels of_binary(const Binary& binary, const Schema& schema) {
 }
 
 ResultLabels of_aggregation(const Aggregation& aggregation, const Schema& schema) {
-    const ResultLabels operand = labels_of_result(*aggregation.operand, schema);
+    ResultLabels operand = labels_of_result(*aggregation.operand, schema);
     if (aggregation.op == AggregateOp::topk || aggregation.op == AggregateOp::bottomk) return operand;
     ResultLabels made =
         aggregation.without ? without(operand, aggregation.labels) : only(operand, aggregation.labels);

@@ -63,7 +63,7 @@ class Loop {
         server_->start(context_, state_);
         thread_ = std::thread([this] { context_.run(); });
     }
-    ~Loop() {
+    ~Loop() { // NOLINT(bugprone-exception-escape): then the test is to end
         boost::asio::post(context_, [this] {
             server_->stop();
             guard_.reset();
