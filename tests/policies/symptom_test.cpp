@@ -108,7 +108,8 @@ TEST(Symptoms, ThatHaveNothingToRememberAreIdle) {
     const Judgement no{.raise = Truth::no, .clear = Truth::yes};
     instance = advance(std::move(instance), two_of_three, yes, at_ms(0));
     EXPECT_FALSE(is_idle(instance)) << "one tick of the quorum";
-    for (int i = 1; i <= 3; ++i) instance = advance(std::move(instance), two_of_three, no, at_ms(i * 1000));
+    for (std::int64_t i = 1; i <= 3; ++i)
+        instance = advance(std::move(instance), two_of_three, no, at_ms(i * 1000));
     EXPECT_TRUE(is_idle(instance));
 }
 
