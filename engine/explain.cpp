@@ -59,7 +59,7 @@ void tell_outcome(const Outcome& outcome, Instant at, Lines& lines) {
     lines.push_back(std::move(text));
 }
 
-// The transaction and its outcome; both may be forgotten, and the outcome may be still to come.
+// The transaction and its outcome; the outcome may be still to come.
 void tell_carried_out(const Asked& asked, TransactionId id, Explanation& explanation) {
     const Decided* planned = nullptr;
     const Decided* ended = nullptr;

@@ -14,7 +14,8 @@ promql::EvalOptions Asked::evaluation() const {
     return {.lookback = own.lookback,
             .samples_max = std::min(own.samples_per_evaluation_max, limits.samples_max),
             .series_max = own.store.series_max,
-            .result_max = own.store.series_max};
+            .result_max = own.store.series_max,
+            .work_max = own.work_per_evaluation_max};
 }
 
 // ---- names

@@ -125,6 +125,11 @@ class Screening {
   public:
     // The first thing that is refused; none where all is well.
     static std::optional<Diagnostic> refused(const std::vector<std::string>& lines) {
+        if (lines.front().starts_with("\xef\xbb\xbf"))
+            return Diagnostic{.file = {},
+                              .at = {1, 1},
+                              .what = "TOML syntax: a byte order mark",
+                              .expected = "save the file as UTF-8 without it"};
         Screening screening;
         for (std::size_t i = 0; i < lines.size(); ++i)
             if (const auto byte = screening.read(lines[i]))

@@ -17,8 +17,6 @@ struct Command {
     int (*run)(const std::vector<std::string>& arguments); // without the command's name
 };
 
-std::span<const Command> commands();
-
 int decisions_command(const std::vector<std::string>& arguments);
 int eval_command(const std::vector<std::string>& arguments);
 int explain_command(const std::vector<std::string>& arguments);

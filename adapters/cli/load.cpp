@@ -85,13 +85,15 @@ Result<std::string> read_file(const std::string& path) {
     std::error_code error;
     const auto status = fs::status(path, error);
     if (fs::is_directory(status)) return failure(path + ": is a folder; expected a file");
-    if (!error && fs::is_regular_file(status) && fs::file_size(path, error) > file_size_max)
-        return failure(path + ": is larger than 16 MiB");
     std::ifstream file(path, std::ios::binary);
-    if (!file) return failure(path + ": " + std::strerror(errno));
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
+    if (!file) return failure((path.empty() ? "an empty file name" : path) + ": " + std::strerror(errno));
+    // What is no regular file may be without end.
+    std::string text(file_size_max + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    text.shrink_to_fit();
+    if (text.size() > file_size_max) return failure(path + ": is larger than 16 MiB");
+    return text;
 }
 
 bool is_config(std::string_view text) {

@@ -209,6 +209,12 @@ int test_command(const std::vector<std::string>& arguments) {
         return exit_usage;
     };
     if (!values.contains("file")) return misused("no file is named");
+    if (values.contains("mutate-min")) {
+        if (!values.contains("mutate")) return misused("--mutate-min goes with --mutate");
+        const double percent = values["mutate-min"].as<double>();
+        const bool is_percentage = percent >= 0 && percent <= 100;
+        if (!is_percentage) return misused("--mutate-min: expected 0 to 100");
+    }
     std::unique_ptr<RE2> filter;
     if (values.contains("filter")) {
         filter = std::make_unique<RE2>(values["filter"].as<std::string>(), RE2::Quiet);
@@ -220,7 +226,7 @@ int test_command(const std::vector<std::string>& arguments) {
     const Settings settings{.filter = filter.get(),
                             .json = values.contains("json"),
                             .coverage = values.contains("coverage"),
-                            .mutate = values.contains("mutate") || values.contains("mutate-min"),
+                            .mutate = values.contains("mutate"),
                             .mutate_min =
                                 values.contains("mutate-min") ? values["mutate-min"].as<double>() : 0,
                             .colours = {.on = ::isatty(STDOUT_FILENO) == 1}};

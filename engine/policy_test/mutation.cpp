@@ -282,8 +282,8 @@ class Mutator {
                 add(rule.name, setting.at,
                     whose + ": " + name_of(setting) + (field.empty() ? "" : "." + field) + " " +
                         std::to_string(value) + " becomes " + std::to_string(value + 1),
-                    [i, k, field = field](PolicyDocument& d) {
-                        ++d.adaptations[i].settings[k].value[field];
+                    [i, k, changed = field](PolicyDocument& d) {
+                        ++d.adaptations[i].settings[k].value[changed];
                     });
         }
     }

@@ -22,8 +22,7 @@ void lint_expressions(const PolicySet& policies, const LintContext& context, Dia
 void lint_symptoms(const PolicySet& policies, const LintContext& context, Diagnostics& diagnostics);
 void lint_adaptations(const PolicySet& policies, const LintContext& context, Diagnostics& diagnostics);
 
-// Takes away the warnings that the files allow. That one allows a warning which there is none of is a
-// mistake.
+// Takes away the warnings that the files allow. To allow one of a name that there is not is a mistake.
 void drop_allowed(const PolicySet& policies, Diagnostics& diagnostics);
 
 // All that there are, sorted.

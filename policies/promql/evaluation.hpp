@@ -36,7 +36,7 @@ struct RangeSeries {
     const Labels& labels;
     const Labels& labels_without_name;
     const WindowSummary& summary;
-    std::span<const Point> points; // of Keeps::samples
+    std::span<const Point> points; // only where the function reads_samples()
 };
 
 // One sample that an instant selector chooses.

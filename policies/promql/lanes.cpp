@@ -151,6 +151,7 @@ std::string LaneProgram::shape() const {
         add_number(static_cast<int>(op.kind));
         add_number(op.slot);
         add_number(op.index);
+        add_number(op.scalars);
         if (op.call != nullptr) add(op.call->function->name);
         if (op.binary != nullptr) add(to_text(op.binary->op));
         if (op.binary != nullptr && op.binary->returns_bool) add("bool");
@@ -160,6 +161,7 @@ std::string LaneProgram::shape() const {
         add_number(leaf.selector->range.value_or(Duration{}).count());
         add_number(leaf.selector->offset.count());
         add_number(leaf.first_scalar);
+        add_number(leaf.scalars);
     }
     return text;
 }
@@ -467,11 +469,14 @@ void Lanes::evaluate(const SeriesStore& store, Instant now, const EvalOptions& o
         for (const LaneProgram::Op& op : ops_) run(block, op);
         keep(block);
     }
+    const bool reads_every_sample = std::ranges::any_of(
+        leaves_, [](const Leaf& leaf) { return leaf.function && leaf.function->keeps == Keeps::samples; });
     for (std::size_t i = 0; i < members_.size(); ++i) {
         Member& member = members_[i];
         const std::size_t lanes = member.end - begin_of(i);
         member.judged = member.samples <= options.samples_max && member.series <= options.series_max &&
-                        lanes <= options.result_max && work_bound(lanes) <= options.work_max;
+                        lanes <= options.result_max &&
+                        work_bound(lanes) + (reads_every_sample ? member.samples : 0) <= options.work_max;
     }
 }
 

@@ -227,5 +227,15 @@ TEST(Lanes, GoOnAfterAnIdWasGivenToAnotherSeries) {
     EXPECT_EQ(lanes.of(0).keys[0], (Labels{{"x", "2"}}));
 }
 
+// The programs differ only in how many scalars a call takes.
+TEST(Lanes, OfAnOptionalArgumentAreOfAnotherShape) {
+    const auto plain = parse("round(x) > 3");
+    const auto to_fives = parse("round(x, 5) > 3");
+    ASSERT_TRUE(plain && to_fives);
+    EXPECT_NE(LaneProgram::compile(*plain)->shape(), LaneProgram::compile(*to_fives)->shape());
+    const auto other = parse("round(y) > 4");
+    EXPECT_EQ(LaneProgram::compile(*plain)->shape(), LaneProgram::compile(*other)->shape());
+}
+
 } // namespace
 } // namespace homeostat::promql
