@@ -1,6 +1,7 @@
 #include "policies/toml_reader.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace homeostat {
 
@@ -43,6 +44,12 @@ std::vector<std::string> split_lines(std::string_view text) {
 std::size_t utf8_length(char lead) {
     const auto byte = static_cast<unsigned char>(lead);
     return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
+// A byte that only continues a character counts for none.
+int characters_in(std::string_view text) {
+    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; };
+    return static_cast<int>(std::ranges::count_if(text, begins));
 }
 
 // The place of each byte of a string's value, found by reading its source again. `at` is the opening quote.
@@ -134,7 +141,8 @@ class Screening {
         for (std::size_t i = 0; i < lines.size(); ++i)
             if (const auto byte = screening.read(lines[i]))
                 return Diagnostic{.file = {},
-                                  .at = {static_cast<int>(i) + 1, static_cast<int>(*byte) + 1},
+                                  .at = {static_cast<int>(i) + 1,
+                                         1 + characters_in(std::string_view(lines[i]).substr(0, *byte))},
                                   .what = screening.what_,
                                   .expected = screening.expected_};
         return std::nullopt;
@@ -148,6 +156,11 @@ class Screening {
             what_ = "TOML syntax: a control character";
             expected_ = "remove it; in a string, write it as an escape such as \\u0000";
             return static_cast<std::size_t>(control - line.begin());
+        }
+        if (const auto at = bad_header(line)) {
+            what_ = "TOML syntax: a table's name cannot begin like this";
+            expected_ = "expected letters, digits, '_', '-', or a name between quotes";
+            return at;
         }
         dots_ = 0;
         for (std::size_t at = 0; at < line.size();) {
@@ -178,6 +191,21 @@ class Screening {
         }
         if (quote_.size() == 1) quote_.clear(); // a string that is not closed on its line: a syntax error
         return std::nullopt;
+    }
+
+    // The place where a table's name should begin and does not.
+    std::optional<std::size_t> bad_header(std::string_view line) const {
+        constexpr std::string_view blanks = " \t";
+        const std::size_t open = line.find_first_not_of(blanks);
+        if (!quote_.empty() || open_ > 0 || open == line.npos || line[open] != '[') return std::nullopt;
+        const std::size_t brackets = line.substr(open).starts_with("[[") ? 2 : 1;
+        const std::size_t name = line.find_first_not_of(blanks, open + brackets);
+        if (name == line.npos) return line.size() - 1;
+        const auto byte = static_cast<unsigned char>(line[name]);
+        const std::string_view others =
+            brackets == 1 ? "_-\"'[]" : "_-\"']"; // a blank before '[' is told elsewhere
+        const bool may_begin = std::isalnum(byte) != 0 || others.contains(line[name]);
+        return may_begin ? std::nullopt : std::optional(name);
     }
 
     static bool is_control(char c) {
@@ -227,6 +255,25 @@ std::optional<Diagnostic> beyond_limits(std::string_view text, const std::vector
     return Screening::refused(lines);
 }
 
+// A text that ends too early is told at its end, not behind it.
+Position inside(const std::vector<std::string>& lines, const toml::source_position& at) {
+    const std::size_t line = std::clamp<std::size_t>(at.line, 1, lines.size());
+    const int end = characters_in(lines[line - 1]) + 1;
+    return {static_cast<int>(line), std::clamp(static_cast<int>(at.column), 1, end)};
+}
+
+// The text with an 'x' for each character beyond ASCII. It has the same syntax and places, and toml++ cannot
+// be led astray by such characters where a mistake lets it take a string for something else.
+std::string in_ascii(std::string_view text) {
+    std::string made;
+    for (const char c : text)
+        if (const auto byte = static_cast<unsigned char>(c); byte < 0x80)
+            made += c;
+        else if (byte >= 0xc0)
+            made += 'x';
+    return made;
+}
+
 } // namespace
 
 std::unique_ptr<TomlFile> TomlFile::parse(std::string_view text, std::string name, Diagnostics& diagnostics) {
@@ -239,11 +286,11 @@ std::unique_ptr<TomlFile> TomlFile::parse(std::string_view text, std::string nam
         diagnostics.push_back(std::move(*refused));
         return nullptr;
     }
-    toml::parse_result result = toml::parse(text);
+    toml::parse_result result = toml::parse(in_ascii(text));
+    if (result) result = toml::parse(text);
     if (!result) {
-        const toml::source_position at = result.error().source().begin;
         diagnostics.push_back({.file = file->name_,
-                               .at = {static_cast<int>(at.line), static_cast<int>(at.column)},
+                               .at = inside(file->lines_, result.error().source().begin),
                                .what = "TOML syntax: " + std::string(result.error().description()),
                                .expected = {}});
         return nullptr;

@@ -77,7 +77,8 @@ class Session : public std::enable_shared_from_this<Session> {
             return refuse("limit",
                           "a request is longer than " + std::to_string(limits_.request_bytes_max) + " bytes");
         if (error) return close();
-        const auto begin = asio::buffers_begin(buffer_.data());
+        const auto data = buffer_.data(); // what the iterator refers to
+        const auto begin = asio::buffers_begin(data);
         const std::string line(begin, begin + static_cast<std::ptrdiff_t>(bytes) - 1);
         buffer_.consume(bytes);
         bool is_last = false;

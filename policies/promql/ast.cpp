@@ -147,6 +147,8 @@ std::string text_of(const Subquery& subquery) {
 }
 
 std::string text_of(const Negation& negation) {
+    // Of signs in a row each takes no deeper nesting than it did where they were read.
+    if (std::holds_alternative<Negation>(negation.inner->node)) return "-" + to_text(*negation.inner);
     return "-" + operand_text(*negation.inner, unary_precedence + 1);
 }
 
