@@ -18,6 +18,15 @@ namespace homeostat::system_test {
 // Far beyond what anything takes on a loaded machine with sanitizers: only a hang comes here.
 inline constexpr std::chrono::seconds patience{60};
 
+// With sanitizers a run over all mutants of a policy takes minutes: the release build does that.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool is_sanitized = true;
+#else
+inline constexpr bool is_sanitized = false;
+#endif
+inline constexpr const char* too_slow_here =
+    "mutation takes minutes with sanitizers; the release build does it";
+
 // The binary under test.
 std::string homeostat();
 

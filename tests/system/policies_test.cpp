@@ -67,6 +67,7 @@ TEST_P(ShippedPolicy, HasNothingWrongAndNothingToBeWarnedOf) {
 }
 
 TEST_P(ShippedPolicy, HasTestsThatNoticeNineOfTenChanges) {
+    if (is_sanitized) GTEST_SKIP() << too_slow_here;
     const fs::path test = policies / (GetParam() + ".test.toml");
     ASSERT_TRUE(fs::exists(test)) << test;
     const Finished finished = run_to_end({homeostat(), "test", "--mutate", "--mutate-min", "90", test});

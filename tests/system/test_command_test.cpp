@@ -50,6 +50,7 @@ TEST_F(TestCommand, TheExampleOfItsHelpPasses) {
 }
 
 TEST_F(TestCommand, TheShippedTestsPassAndNoticeNineOfTenMutants) {
+    if (is_sanitized) GTEST_SKIP() << too_slow_here;
     const Finished finished = test({shipped, "--coverage", "--mutate", "--mutate-min", "90", "--json"});
     EXPECT_EQ(finished.code, 0) << finished.out << finished.errors;
     const auto told = boost::json::parse(finished.out).as_object();
