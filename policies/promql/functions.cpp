@@ -262,7 +262,8 @@ const std::vector<Function>& table() {
     return made;
 }
 
-constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing",
+constexpr std::array<std::string_view, 26> refused{"double_exponential_smoothing",
+                                                   "end",
                                                    "first_over_time",
                                                    "histogram_avg",
                                                    "histogram_count",
@@ -272,13 +273,16 @@ constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing
                                                    "histogram_sum",
                                                    "holt_winters",
                                                    "info",
+                                                   "integral",
                                                    "limit_ratio",
                                                    "limitk",
                                                    "mad_over_time",
                                                    "max_of",
                                                    "min_of",
+                                                   "range",
                                                    "sort_by_label",
                                                    "sort_by_label_desc",
+                                                   "start",
                                                    "step",
                                                    "ts_of_first_over_time",
                                                    "ts_of_last_over_time",

@@ -94,7 +94,7 @@ Expr Parser::expression(int precedence_min) {
             current_.kind == Token::Kind::symbol || current_.kind == Token::Kind::name;
         const BinaryInfo* op = may_be_operator ? find_binary(lower(current_.text)) : nullptr;
         if (!op || op->precedence < precedence_min) break;
-        take();
+        refuse_trim(take());
         const Span bool_at = current_.at;
         const bool returns_bool = is_word("bool");
         if (returns_bool) take();
@@ -486,6 +486,13 @@ void Parser::refuse_experimental(std::initializer_list<std::string_view> words, 
         if (ahead.next().text != then) return;
     }
     fail(word.at, "modifier '" + std::string(word.text) + "' is experimental; it is not supported");
+}
+
+// </ and >/ cut native histograms.
+void Parser::refuse_trim(const Token& comparison) const {
+    if ((comparison.text == "<" || comparison.text == ">") && is("/") && current_.at.offset == previous_end_)
+        fail({comparison.at.offset, 2}, "operator '" + std::string(comparison.text) +
+                                            "/' is for native histograms; it is not supported");
 }
 
 Duration Parser::duration(bool positive) {
