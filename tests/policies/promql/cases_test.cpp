@@ -62,6 +62,39 @@ TEST(Promqltest, WhatIsNotSupportedIsSkippedAndNeverPassed) {
     EXPECT_EQ(report.skipped, 4U);
 }
 
+TEST(Promqltest, SeriesWithStartTimestampsAreSkippedAndTheirNeighboursAreNot) {
+    const auto report = run_promqltest("x", "load 1m\n  c{a=\"1\"}@st -30s _x2\n  c{a=\"1\"} 1 2 3\n  d 7\n\n"
+                                            "eval instant at 0 sum(c)\n  {} 1\n\n"
+                                            "eval instant at 0 d\n  d 7\n\n"
+                                            "load 1m\n  f 1\n  @st -1s -2s\n  e 1 2\n\n"
+                                            "eval instant at 0 e\n  e 5\n\n"
+                                            "eval instant at 0 f\n  f 1\n");
+    EXPECT_EQ(report.passed, 2U);
+    EXPECT_EQ(report.failed, 0U);
+    ASSERT_EQ(report.messages.size(), 2U);
+    EXPECT_EQ(report.messages[0], "x:6: skipped: start timestamps are read: c{a=\"1\"}");
+}
+
+TEST(Promqltest, TheSumAndTheCountOfAClassicHistogramMakeANativeOneToo) {
+    const auto report = run_promqltest("x", "load_with_nhcb 1m\n  a_sum 1\n  b_count 2\n\n"
+                                            "eval instant at 0 a\n\neval instant at 0 b\n\n"
+                                            "eval instant at 0 a_sum + b_count\n  {} 3\n\n"
+                                            "eval instant at 0 a </ 3\n\neval instant at 0 a >/ 3\n");
+    EXPECT_EQ(report.passed, 1U);
+    EXPECT_EQ(report.skipped, 4U);
+}
+
+TEST(Promqltest, NothingThatIsComputedIsAStaleMarker) {
+    EXPECT_EQ(run_promqltest("x", "eval instant at 0 vector(NaN)\n  {} stale\n").failed, 1U);
+}
+
+TEST(Promqltest, TwoSamplesOfOneTimeAreRefused) {
+    const std::string first = "load 1m\n  x 1 2\n\n";
+    EXPECT_EQ(run_promqltest("x", first + "load 1m\n  x _ 2 3\n").failed, 0U);
+    EXPECT_EQ(run_promqltest("x", first + "load 1m\n  x _ 5\n").failed, 1U);
+    EXPECT_EQ(run_promqltest("x", first + "load 1m\n  x 1\n").failed, 1U);
+}
+
 TEST(Promqltest, WhatIsNotOfTheLanguageFails) {
     for (const char* text :
          {"eval sideways at 0 x\n", "evaluate instant at 0 x\n", "load\n  x 1\n", "load 1m\n  x 1q\n",

@@ -285,9 +285,12 @@ TEST(Parser, ExperimentalSyntaxIsRefusedAsSuch) {
     for (const char* text :
          {"limitk by (x) (1, a)", "limitk(1, a) by (x)", "limit_ratio(0.5, a)", "a[5m] smoothed",
           "rate(a[5m] anchored)", "a + fill(0) b", "a + on (x) fill_left(0) b", "a[5m + 1m]", "a[(5m)]",
-          "a[5m:1m * 2]", "a offset (1m)", "a offset step()", "a[range()]", "sort_by_label(a, 'x')"})
+          "a[5m:1m * 2]", "a offset (1m)", "a offset step()", "a[range()]", "sort_by_label(a, 'x')",
+          "start()", "integral(a[5m])", "a </ 5", "a >/ -Inf"})
         EXPECT_NE(errors_of(text)[0].what.find("not supported"), std::string::npos) << text;
     EXPECT_EQ(tree("a + fill"), "(a + fill)");
+    EXPECT_EQ(tree("start + a"), "(start + a)");
+    EXPECT_EQ(errors_of("a < / 5")[0].what, "unexpected '/'");
     EXPECT_EQ(tree("a offset 5m + 1"), "(a offset 5m + 1)");
 }
 

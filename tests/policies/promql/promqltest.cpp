@@ -85,7 +85,7 @@ std::string compare_instant(const Case& expected, const Value& value) {
     return "";
 }
 
-Results collect(const Case& wanted, const std::vector<Value>& steps) {
+Results collect(const std::vector<Value>& steps) {
     Results results;
     for (std::size_t i = 0; i < steps.size(); ++i) {
         const auto put = [&](const Labels& labels, double value) {
@@ -95,10 +95,8 @@ Results collect(const Case& wanted, const std::vector<Value>& steps) {
         };
         if (const auto* scalar = std::get_if<double>(&steps[i]))
             put({}, *scalar);
-        else if (const auto* samples = std::get_if<Vector>(&steps[i]))
-            for (const Sample& sample : *samples) put(sample.labels, sample.value);
         else
-            throw Malformed{"a string over a range: " + wanted.expression};
+            for (const Sample& sample : std::get<Vector>(steps[i])) put(sample.labels, sample.value);
     }
     return results;
 }
@@ -120,7 +118,7 @@ std::string compare_matrices(const Case& expected, const Results& got, std::size
 
 std::string compare_range(const Case& expected, const std::vector<Value>& steps) {
     if (expected.ordered) throw Malformed{"'ordered' for a range"};
-    return compare_matrices(expected, collect(expected, steps), steps.size());
+    return compare_matrices(expected, collect(steps), steps.size());
 }
 
 std::string compare_range_vector(const Case& expected, const std::vector<Series>& series) {
@@ -179,10 +177,14 @@ std::string run(const Case& wanted, const Loaded& loaded) {
         return compare_failure(wanted, error.what);
     }
     refuse_unsupported(wanted, *parsed, loaded);
+    if (wanted.is_range && (parsed->type == Type::matrix || parsed->type == Type::string))
+        return compare_failure(wanted, std::string("invalid expression type \"") +
+                                           (parsed->type == Type::matrix ? "range vector" : "string") +
+                                           "\" for range query, must be Scalar or instant Vector");
     EvalOptions options;
     options.query_start = Instant{wanted.from};
     options.query_end = Instant{wanted.to};
-    if (parsed->type == Type::matrix && !wanted.is_range) {
+    if (parsed->type == Type::matrix) {
         const auto series = evaluate_range_vector(*parsed, *loaded.store, Instant{wanted.from}, options);
         if (!series) return compare_failure(wanted, series.error().what);
         return wanted.fails ? "it does not fail" : compare_range_vector(wanted, *series);
