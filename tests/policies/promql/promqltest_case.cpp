@@ -2,8 +2,6 @@
 
 #include "policies/promql/parser.hpp"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
