@@ -94,7 +94,9 @@ Expr Parser::expression(int precedence_min) {
             current_.kind == Token::Kind::symbol || current_.kind == Token::Kind::name;
         const BinaryInfo* op = may_be_operator ? find_binary(lower(current_.text)) : nullptr;
         if (!op || op->precedence < precedence_min) break;
-        take();
+        const Span op_at = take().at;
+        if (is("/") && current_.at.offset == op_at.end())
+            fail(op_at, "operators of native histograms are not supported");
         const Span bool_at = current_.at;
         const bool returns_bool = is_word("bool");
         if (returns_bool) take();
@@ -488,9 +490,13 @@ void Parser::refuse_experimental(std::initializer_list<std::string_view> words, 
     fail(word.at, "modifier '" + std::string(word.text) + "' is experimental; it is not supported");
 }
 
+// A sign is read in front of an offset by offset(), elsewhere here.
 Duration Parser::duration(bool positive) {
+    const Token sign = current_;
+    const bool negative = positive && accept("-");
+    if (positive && !negative) accept("+");
     refuse_duration_expression({"("});
-    refuse_experimental({"step", "range", "min", "max"}, "(");
+    refuse_experimental({"step", "range", "min", "max", "min_of", "max_of"}, "(");
     if (current_.kind != Token::Kind::number && current_.kind != Token::Kind::duration)
         unexpected("a duration such as 100ms, 5m or 1h30m, or a number of seconds");
     const Token token = take();
@@ -500,7 +506,8 @@ Duration Parser::duration(bool positive) {
     if (!(token.number <= seconds_max)) fail(token.at, "the duration is longer than 100 years");
     if (token.kind == Token::Kind::number) value = Duration{std::llround(token.number * 1000.0)};
     if (positive) refuse_duration_expression({"+", "-", "*", "/", "%", "^"});
-    if (positive && value <= Duration{}) fail(token.at, "duration must be greater than 0");
+    if (positive && (negative || value <= Duration{}))
+        fail({sign.at.offset, token.at.end() - sign.at.offset}, "duration must be greater than 0");
     return value;
 }
 

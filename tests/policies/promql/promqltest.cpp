@@ -385,17 +385,60 @@ std::string compare_failure(const Case& expected, const std::string& error) {
 
 // ---- running
 
-struct Loaded {
-    std::unique_ptr<SeriesStore> store;
-    std::vector<Labels> native; // series that have native histograms, which the store cannot hold
+// A series with what the store cannot hold; it is not in the store, or not all of it.
+struct NotHeld {
+    Labels labels;
+    std::string_view what;
 };
 
-void refuse_native_histograms(const Case& wanted, const Expr& expr, const Loaded& loaded) {
+constexpr std::string_view native_histograms = "native histograms";
+constexpr std::string_view start_timestamps = "start timestamps";
+
+struct Loaded {
+    std::unique_ptr<SeriesStore> store;
+    std::vector<NotHeld> not_held;
+};
+
+void refuse_what_is_not_held(const Case& wanted, const Expr& expr, const Loaded& loaded) {
     for (const SeriesLine& line : wanted.series)
         if (line.has_native_histograms) throw Unsupported{"native histograms are expected"};
     for (const SelectorNeed& need : selectors(expr))
-        for (const Labels& labels : loaded.native)
-            if (need.matches(labels)) throw Unsupported{"native histograms are read: " + to_text(labels)};
+        for (const NotHeld& series : loaded.not_held)
+            if (need.matches(series.labels))
+                throw Unsupported{std::string(series.what) + " are read: " + to_text(series.labels)};
+}
+
+// Prometheus's own files expect that these labels fall away together with the name, which is experimental.
+void refuse_labels_of_metadata(const Expr& expr, const SeriesStore& store) {
+    for (const SelectorNeed& need : selectors(expr))
+        for (const SeriesId id : store.all()) {
+            const Labels& labels = store.labels(id);
+            if ((labels.get("__type__").empty() && labels.get("__unit__").empty()) || !need.matches(labels))
+                continue;
+            throw Unsupported{"the result is another one, and the labels __type__ or __unit__, which "
+                              "an experimental feature gives a meaning, are read: " +
+                              to_text(labels)};
+        }
+}
+
+std::string run_parsed(const Case& wanted, const Expr& expr, const SeriesStore& store) {
+    EvalOptions options;
+    options.query_start = Instant{wanted.from};
+    options.query_end = Instant{wanted.to};
+    if (expr.type == Type::matrix && !wanted.is_range) {
+        const auto series = evaluate_range_vector(expr, store, Instant{wanted.from}, options);
+        if (!series) return compare_failure(wanted, series.error().what);
+        return wanted.fails ? "it does not fail" : compare_range_vector(wanted, *series);
+    }
+    std::vector<Value> steps;
+    for (Duration t = wanted.from; t <= wanted.to; t += wanted.is_range ? wanted.step : Duration{1}) {
+        auto value = evaluate(expr, store, Instant{t}, options);
+        if (!value) return compare_failure(wanted, value.error().what);
+        steps.push_back(std::move(*value));
+    }
+    if (wanted.fails) return "it does not fail";
+    if (wanted.is_matrix) return "got no range vector";
+    return wanted.is_range ? compare_range(wanted, steps) : compare_instant(wanted, steps.front());
 }
 
 std::string run(const Case& wanted, const Loaded& loaded) {
@@ -405,24 +448,10 @@ std::string run(const Case& wanted, const Loaded& loaded) {
         if (error.what.find("not supported") != error.what.npos) throw Unsupported{error.what};
         return compare_failure(wanted, error.what);
     }
-    refuse_native_histograms(wanted, *parsed, loaded);
-    EvalOptions options;
-    options.query_start = Instant{wanted.from};
-    options.query_end = Instant{wanted.to};
-    if (parsed->type == Type::matrix && !wanted.is_range) {
-        const auto series = evaluate_range_vector(*parsed, *loaded.store, Instant{wanted.from}, options);
-        if (!series) return compare_failure(wanted, series.error().what);
-        return wanted.fails ? "it does not fail" : compare_range_vector(wanted, *series);
-    }
-    std::vector<Value> steps;
-    for (Duration t = wanted.from; t <= wanted.to; t += wanted.is_range ? wanted.step : Duration{1}) {
-        auto value = evaluate(*parsed, *loaded.store, Instant{t}, options);
-        if (!value) return compare_failure(wanted, value.error().what);
-        steps.push_back(std::move(*value));
-    }
-    if (wanted.fails) return "it does not fail";
-    if (wanted.is_matrix) return "got no range vector";
-    return wanted.is_range ? compare_range(wanted, steps) : compare_instant(wanted, steps.front());
+    refuse_what_is_not_held(wanted, *parsed, loaded);
+    std::string difference = run_parsed(wanted, *parsed, *loaded.store);
+    if (!difference.empty()) refuse_labels_of_metadata(*parsed, *loaded.store);
+    return difference;
 }
 
 // ---- the file
@@ -475,11 +504,7 @@ Labels native_of_bucket(const Labels& labels) {
     return labels.without(bound).with(metric_name_label, name.substr(0, name.rfind("_bucket")));
 }
 
-void load(Loaded& loaded, Duration interval, const SeriesLine& series, bool with_native) {
-    if (series.has_native_histograms) loaded.native.push_back(series.labels);
-    if (with_native && series.labels.metric_name().ends_with("_bucket"))
-        loaded.native.push_back(native_of_bucket(series.labels));
-    if (series.has_native_histograms) return;
+void load(Loaded& loaded, Duration interval, const SeriesLine& series) {
     const auto id = loaded.store->define(series.labels);
     if (!id) throw Malformed{id.error().what};
     for (std::size_t i = 0; i < series.values.size(); ++i) {
@@ -489,13 +514,35 @@ void load(Loaded& loaded, Duration interval, const SeriesLine& series, bool with
     }
 }
 
+// The series of `name{...}@st <start timestamps>`; without labels where it is for all that follow.
+std::optional<Labels> with_start_timestamps(std::string_view line) {
+    std::string_view series = line.substr(0, end_of_series(line));
+    if (!series.ends_with("@st")) return std::nullopt;
+    series.remove_suffix(3);
+    return series.empty() ? Labels() : parse_labels(series);
+}
+
 void load_all(Loaded& loaded, std::string_view command, std::string_view rest,
               std::span<const NumberedLine> body) {
     if (command != "load" && command != "load_with_nhcb") throw Malformed{std::string(command)};
     const Duration interval = parse_time(rest);
     if (interval <= Duration{}) throw Malformed{"bad interval '" + std::string(rest) + "'"};
-    for (const NumberedLine& line : body)
-        load(loaded, interval, parse_series(line.text), command == "load_with_nhcb");
+    std::map<Labels, SeriesLine> loads; // of a series that stands there twice, the last line counts
+    bool all_have_start_timestamps = false;
+    for (const NumberedLine& line : body) {
+        if (const auto labels = with_start_timestamps(line.text)) {
+            all_have_start_timestamps |= labels->empty();
+            loaded.not_held.push_back({*labels, start_timestamps});
+            continue;
+        }
+        const SeriesLine series = parse_series(line.text);
+        if (all_have_start_timestamps) loaded.not_held.push_back({series.labels, start_timestamps});
+        if (series.has_native_histograms) loaded.not_held.push_back({series.labels, native_histograms});
+        if (command == "load_with_nhcb" && series.labels.metric_name().ends_with("_bucket"))
+            loaded.not_held.push_back({native_of_bucket(series.labels), native_histograms});
+        if (!series.has_native_histograms) loads.insert_or_assign(series.labels, series);
+    }
+    for (const auto& [labels, series] : loads) load(loaded, interval, series);
 }
 
 // "" where it passes or is no case.
