@@ -312,9 +312,16 @@ TEST(Parser, ExperimentalSyntaxIsRefusedAsSuch) {
     EXPECT_EQ(tree("start + end"), "(start + end)");
 }
 
+TEST(Parser, AnEmptyMatchBesideAScalarMeansNothing) {
+    EXPECT_EQ(tree("a + on () group_left (b) 1"), "(a + 1)");
+    EXPECT_EQ(tree("1 > ignoring () a"), "(1 > a)");
+}
+
 TEST(Parser, ADurationMayHaveASign) {
     EXPECT_EQ(tree("a[+5m]"), tree("a[5m]"));
     EXPECT_EQ(tree("a[5m:+1m]"), tree("a[5m:1m]"));
+    EXPECT_EQ(tree("a[0.0019]"), tree("a[1ms]"));
+    EXPECT_EQ(tree("a[1.001]"), tree("a[1001ms]"));
     const ParseError negative = errors_of("rate(a[ -5m])")[0];
     EXPECT_EQ(negative.what, "duration must be greater than 0");
     EXPECT_EQ(negative.offset, 8U);
