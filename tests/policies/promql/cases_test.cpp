@@ -91,6 +91,19 @@ TEST(Promqltest, WhatTheLabelsOfMetadataMakeDifferIsSkipped) {
     EXPECT_EQ(run_promqltest("x", load + "eval instant at 0 -y\n  {a=\"2\"} -1\n").failed, 1U);
 }
 
+TEST(Promqltest, WhatTheNamesThatAreDroppedMakeDifferIsSkipped) {
+    const std::string load = "load 1m\n  x{a=\"1\"} 1\n  y{a=\"1\"} 2\n\neval instant at 0 ";
+    for (const char* text :
+         {"sum by (a) (-{a=\"1\"})\n  {a=\"1\"} -3\n", "sum by (__name__) (abs(x))\n  x 1\n",
+          "label_replace(x * 2, \"n\", \"$1\", \"__name__\", \"(.+)\")\n  {a=\"1\",n=\"x\"} 2\n"})
+        EXPECT_EQ(run_promqltest("x", load + text).skipped, 1U) << text;
+    for (const char* text :
+         {"sum by (a) (-x)\n  {a=\"1\"} -3\n", "sum by (__name__) (x)\n  x 2\n",
+          "abs({a=\"1\"} > 3)\n  {a=\"1\"} 1\n",
+          "label_replace(x, \"n\", \"$1\", \"__name__\", \"(.+)\")\n  {a=\"1\",n=\"x\"} 2\n"})
+        EXPECT_EQ(run_promqltest("x", load + text).failed, 1U) << text;
+}
+
 TEST(Promqltest, WhatIsNotOfTheLanguageFails) {
     for (const char* text :
          {"eval sideways at 0 x\n", "evaluate instant at 0 x\n", "load\n  x 1\n", "load 1m\n  x 1q\n",

@@ -5,6 +5,7 @@
 #include "policies/promql/introspect.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/promql/series_notation.hpp"
+#include "tests/policies/promql/experimental.hpp"
 
 #include <re2/re2.h>
 
@@ -397,19 +398,6 @@ void refuse_what_is_not_held(const Case& wanted, const Expr& expr, const Loaded&
                 throw Unsupported{std::string(series.what) + " are read: " + to_text(series.labels)};
 }
 
-// Prometheus's own files expect that these labels fall away together with the name, which is experimental.
-void refuse_labels_of_metadata(const Expr& expr, const SeriesStore& store) {
-    for (const SelectorNeed& need : selectors(expr))
-        for (const SeriesId id : store.all()) {
-            const Labels& labels = store.labels(id);
-            if ((labels.get("__type__").empty() && labels.get("__unit__").empty()) || !need.matches(labels))
-                continue;
-            throw Unsupported{"the result is another one, and the labels __type__ or __unit__, which "
-                              "an experimental feature gives a meaning, are read: " +
-                              to_text(labels)};
-        }
-}
-
 std::string run_parsed(const Case& wanted, const Expr& expr, const SeriesStore& store) {
     EvalOptions options;
     options.query_start = Instant{wanted.from};
@@ -442,7 +430,9 @@ std::string run(const Case& wanted, const Loaded& loaded) {
     }
     refuse_what_is_not_held(wanted, *parsed, loaded);
     std::string difference = run_parsed(wanted, *parsed, *loaded.store);
-    if (!difference.empty()) refuse_labels_of_metadata(*parsed, *loaded.store);
+    if (difference.empty()) return difference;
+    const std::string reason = experimental_reason(*parsed, *loaded.store, difference);
+    if (!reason.empty()) throw Unsupported{"another result, for " + reason + ": " + wanted.expression};
     return difference;
 }
 
