@@ -109,7 +109,8 @@ TEST(Promqltest, WhatIsNotOfTheLanguageFails) {
          {"eval sideways at 0 x\n", "evaluate instant at 0 x\n", "load\n  x 1\n", "load 1m\n  x 1q\n",
           "load_more 1m\n  x 1\n", "eval instant at 0 1\n  expect nothing\n  1\n", "load 1m\n  x{ 1\n",
           "eval instant at 0 1\n  expect warn because\n  1\n", "eval instant at yesterday 1\n  1\n",
-          "eval range from 0 to 1m 1\n", "load 1m\n  x{a!=\"b\"} 1\n", "word\n"}) {
+          "eval range from 0 to 1m 1\n", "eval range from 2m to 1m step 1m x\n", "load 1m\n  x{a!=\"b\"} 1\n",
+          "word\n"}) {
         const auto report = run_promqltest("x", text);
         EXPECT_GE(report.failed, 1U) << text;
         EXPECT_EQ(report.passed + report.skipped, 0U) << text;
