@@ -223,12 +223,10 @@ static __always_inline __u64 skip_vlan_tags(struct frame frame) {
 }
 
 // TC gets a frame without its Ethernet header where the device has none, and where XDP in skb mode had to
-// copy the packet: the kernel forgets the header's length then. What lies in its place agrees with the
+// copy the packet: the kernel forgets the header's length then. What lies in its place names the same
 // protocol by chance only, and then XDP has judged the packet already.
 static __always_inline bool has_ethernet(struct frame frame, __be16 protocol) {
-    if (!frame.skb || frame.skb->protocol == protocol) return true;
-    // A length instead of a type.
-    return bpf_ntohs(protocol) < ETH_P_802_3_MIN && bpf_ntohs(frame.skb->protocol) < ETH_P_802_3_MIN;
+    return !frame.skb || frame.skb->protocol == protocol;
 }
 
 static __always_inline union packet parse_packet(struct frame frame) {
