@@ -110,7 +110,7 @@ std::vector<Variant> all_variants() {
     variants.push_back({"tc_guard, no limit", guard, "tc_guard", none, none, 0, tc + 1});
     variants.push_back({"tc_guard, within its limit", guard, "tc_guard", none, wide, 0, tc + 2});
     variants.push_back({"tc_guard, dropping", guard, "tc_guard", none, narrow, 0, tc + 2});
-    for (std::size_t i = static_cast<std::size_t>(tc); i < variants.size(); ++i) variants[i].empty = tc;
+    for (auto i = static_cast<std::size_t>(tc); i < variants.size(); ++i) variants[i].empty = tc;
     return variants;
 }
 

@@ -130,7 +130,7 @@ TEST_F(Twin, DropsASuperPacketOfMorePacketsThanTheBurst) {
 }
 
 TEST_F(Twin, CountsThePacketsOfASuperPacketThatNobodyHasCountedYet) {
-    const auto count = [&](Frame headers, std::size_t payload, enum proto_class proto) {
+    const auto count = [&](const Frame& headers, std::size_t payload, enum proto_class proto) {
         const auto before = twin_verdicts(proto).passed;
         EXPECT_EQ(run_super_packet(headers + zeros(payload), 0, 100), tc_next);
         return twin_verdicts(proto).passed - before;
