@@ -550,7 +550,7 @@ TEST_F(UnderLoad, AddingToANumberThatOtherCpusAddToLosesNothing) {
                                           plan_of(old_, new_, "flows", sum), merger);
     ASSERT_TRUE(prepared) << prepared.error().what;
     Traffic traffic(new_.program("count_shared"), 1);
-    constexpr std::uint64_t times = 500;
+    constexpr std::uint64_t times = 2'000;
     for (std::uint64_t i = 0; i < times; ++i) {
         const auto report = prepared->run();
         ASSERT_TRUE(report) << report.error().what;
@@ -560,6 +560,39 @@ TEST_F(UnderLoad, AddingToANumberThatOtherCpusAddToLosesNothing) {
     for (std::uint32_t key = 0; key < keys_per_packet; ++key) {
         EXPECT_EQ(new_.get<NewFlow>("flows", key).at(0).packets, packets + 1'000 * times) << key;
         EXPECT_EQ(new_.get<NewFlow>("flows", key).at(0).bytes, 3 * packets + times) << key;
+    }
+}
+
+TEST_F(UnderLoad, AddingOnACpuWhosePlainCountersAreInterruptsWorkLosesNothing) {
+    old_.load();
+    Version interrupting("interrupting");
+    interrupting.load();
+    for (std::uint32_t key = 0; key < keys_per_packet; ++key) {
+        old_.put("cpu_flows", key, std::vector<OldFlow>(cpus, {1'000, 1}));
+        interrupting.put("cpu_flows", key, std::vector<NewFlow>(cpus));
+    }
+    auto prepared = MapMigration::prepare(old_.map("cpu_flows"), interrupting.map("cpu_flows"),
+                                          plan_of(old_, interrupting, "cpu_flows", sum), merger);
+    ASSERT_TRUE(prepared) << prepared.error().what;
+    const std::array<std::byte, 64> packet{};
+    ASSERT_EQ(run_program(interrupting.program("start_ticking"), packet), std::uint32_t{XDP_PASS});
+    constexpr std::uint64_t times = 1'000;
+    for (std::uint64_t i = 0; i < times; ++i) {
+        const auto report = prepared->run();
+        ASSERT_TRUE(report) << report.error().what;
+    }
+    interrupting.put<std::uint64_t>("stopped", 0, {1});
+    ASSERT_TRUE(wait_for_running_programs());
+    const std::uint64_t ticks = interrupting.get<std::uint64_t>("ticks", 0).at(0);
+    EXPECT_GT(ticks, times) << "too few interrupts to tell";
+    for (std::uint32_t key = 0; key < keys_per_packet; ++key) {
+        NewFlow all{};
+        for (const NewFlow& one : interrupting.get<NewFlow>("cpu_flows", key)) {
+            all.packets += one.packets;
+            all.bytes += one.bytes;
+        }
+        EXPECT_EQ(all.packets, ticks + 1'000 * cpus * times) << key;
+        EXPECT_EQ(all.bytes, 3 * ticks + cpus * times) << key;
     }
 }
 
