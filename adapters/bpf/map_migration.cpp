@@ -184,7 +184,8 @@ Result<std::vector<unsigned>> parse_cpu_list(std::string_view text) {
         if (last < first || last >= cpus_max) return damaged();
         for (unsigned cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
         if (at == end) break;
-        if (*at != ',' || ++at == end) return damaged();
+        if (*at != ',' || at + 1 == end) return damaged();
+        ++at;
     }
     return cpus;
 }

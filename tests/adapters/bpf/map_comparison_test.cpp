@@ -9,7 +9,7 @@ namespace {
 
 using Kind = FieldLayout::Kind;
 
-constexpr MergeRule sum{Merge::sum, ""};
+const MergeRule sum{Merge::sum, ""};
 
 TypeLayout type(std::size_t size, std::vector<FieldLayout> fields) { return {"", size, std::move(fields)}; }
 
@@ -199,7 +199,7 @@ TEST(CompareMaps, MoreFieldsThanTheKernelSideTakesAreRefused) {
     from.layout.value = {};
     for (std::size_t i = 0; i < 257; ++i)
         from.layout.value.fields.push_back({std::to_string(i), 4 * i, 4, Kind::unsigned_integer, ""});
-    from.layout.value.size = 257 * 4;
+    from.layout.value.size = 257 * std::size_t{4};
     MapDefinition to = from;
     to.flags = 1;
     EXPECT_EQ(refusal(from, to), "the value has 257 parts to move; at most 256");

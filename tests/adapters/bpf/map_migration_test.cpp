@@ -13,7 +13,6 @@
 #include <cstring>
 #include <functional>
 #include <latch>
-#include <numeric>
 #include <random>
 #include <thread>
 
@@ -71,7 +70,7 @@ static_assert(sizeof(NewState) == 32);
 
 const std::size_t cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
 const std::string merger = HOMEOSTAT_BINARY_DIR "/bpf/map_merge.bpf.o";
-constexpr MergeRule sum{Merge::sum, ""};
+const MergeRule sum{Merge::sum, ""};
 constexpr int wide = 1'000'000 + keys_per_packet; // entries
 
 // A version of the program, loaded, with its maps.
@@ -512,7 +511,7 @@ class UnderLoad : public MapMigrationTest {
         std::vector<std::uint32_t> keys(batch);
         std::vector<OldFlow> values(batch * lanes);
         for (std::uint32_t first = 0; first < 1'000'000; first += batch) {
-            std::iota(keys.begin(), keys.end(), first);
+            for (std::uint32_t i = 0; i < batch; ++i) keys[i] = first + i;
             for (std::size_t i = 0; i < values.size(); ++i) values[i] = filled(keys[i / lanes], i % lanes);
             std::uint32_t count = batch;
             ASSERT_EQ(bpf_map_update_batch(old_.map(map), keys.data(), values.data(), &count, nullptr), 0);
