@@ -1,8 +1,18 @@
 #include "tests/adapters/bpf/flows.hpp"
 
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <functional>
+#include <initializer_list>
+#include <thread>
 
 namespace homeostat::bpf {
 namespace {
@@ -211,6 +221,71 @@ TEST_F(MapMigrationTest, TheCallingThreadStaysOnItsCpus) {
     ASSERT_TRUE(migrate(old_, new_, "count_cpu_array", sum));
     sched_getaffinity(0, sizeof after, &after);
     EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+
+// On a thread of its own, since both are the thread's.
+void with_capabilities(std::initializer_list<unsigned> kept, const std::function<void()>& work) {
+    std::jthread([&] {
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        std::array<__user_cap_data_struct, 2> sets{};
+        for (const unsigned capability : kept) sets[capability / 32].effective |= 1U << capability % 32;
+        for (auto& set : sets) set.permitted = set.effective;
+        ASSERT_EQ(::syscall(SYS_capset, &header, sets.data()), 0);
+        work();
+    });
+}
+
+void with_syscall_refused(std::uint32_t number, std::uint32_t error, const std::function<void()>& work) {
+    std::jthread([&] {
+        std::array<sock_filter, 4> filter{sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                                          sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                                          sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                                          sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+        const sock_fprog program{filter.size(), filter.data()};
+        ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+        work();
+    });
+}
+
+TEST_F(MapMigrationTest, TheControllersOwnCapabilitiesAreEnough) {
+    load();
+    for (std::uint32_t key = 0; key < 10; ++key)
+        old_.put("count_cpu_hash", key, std::vector<OldCount>(cpus, old_count(key, 0)));
+    with_capabilities({CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON}, [&] {
+        EXPECT_TRUE(wait_for_running_programs());
+        const auto report = migrate(old_, new_, "count_cpu_hash", sum);
+        ASSERT_TRUE(report) << report.error().what;
+        EXPECT_EQ(report->created, 10u);
+    });
+}
+
+TEST_F(MapMigrationTest, AMissingCapabilityIsTold) {
+    load();
+    with_capabilities({CAP_NET_ADMIN, CAP_PERFMON}, [&] {
+        const auto report = migrate(old_, new_, "count_hash", sum);
+        ASSERT_FALSE(report);
+        EXPECT_EQ(report.error().what, "migrate map count_hash: load object " + merger +
+                                           ": Operation not permitted (EPERM); missing CAP_BPF: run as root "
+                                           "or grant them");
+    });
+}
+
+TEST(WaitForRunningPrograms, AlsoWorksWhereTheKernelRefusesAGlobalMembarrier) {
+    with_syscall_refused(SYS_membarrier, EINVAL, [] {
+        EXPECT_EQ(::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0), -1);
+        const auto waited = wait_for_running_programs();
+        EXPECT_TRUE(waited) << waited.error().what;
+    });
+    with_capabilities({}, [] {
+        with_syscall_refused(SYS_membarrier, EINVAL, [] {
+            const auto waited = wait_for_running_programs();
+            ASSERT_FALSE(waited);
+            EXPECT_EQ(waited.error().what, "wait for running programs: update a map of maps: Operation not "
+                                           "permitted (EPERM); missing CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON: "
+                                           "run as root or grant them");
+        });
+    });
 }
 
 TEST(MigrationObstacle, NamesWhatTheKernelLacksAndTheReleaseThatHasIt) {
