@@ -244,6 +244,33 @@ TEST_F(UnderLoad, AddingOnACpuWhosePlainCountersAreInterruptsWorkLosesNothing) {
     }
 }
 
+TEST_F(UnderLoad, StatesThatTheProgramWritesMeanwhileStandAndTheOthersAreMoved) {
+    load();
+    constexpr std::uint32_t keys = 1'000, written = 500;
+    for (std::uint32_t key = 0; key < keys; ++key) old_.put<OldState>("states", key, {{9, {}, 80, 18}});
+    auto prepared = MapMigration::prepare(old_.map("states"), new_.map("states"),
+                                          plan_of(old_, new_, "states", {Merge::newest, "seen"}), merger);
+    ASSERT_TRUE(prepared) << prepared.error().what;
+    Traffic traffic(new_.program("note_states"), written - keys_per_packet + 1);
+    for (int i = 0; i < 100; ++i) {
+        const auto report = prepared->run();
+        ASSERT_TRUE(report) << report.error().what;
+    }
+    const auto sent = traffic.stop();
+    EXPECT_EQ(traffic.failed(), 0u);
+    for (std::uint32_t key = 0; key < keys; ++key) {
+        bool by_program = false;
+        for (std::uint32_t first = key < keys_per_packet ? 0 : key - keys_per_packet + 1; first <= key;
+             ++first)
+            for (const auto& of_cpu : sent)
+                by_program = by_program || (first < of_cpu.size() && of_cpu[first] != 0);
+        const NewState state = new_.get<NewState>("states", key).at(0);
+        EXPECT_EQ(state.twice, 2 * state.seen) << "of two entries: " << key;
+        EXPECT_EQ(state.port, by_program ? 0 : 80) << key;
+        EXPECT_EQ(state.seen > 9, by_program) << key;
+    }
+}
+
 TEST_F(UnderLoad, AMillionEntriesOfAHashAreMergedAndNoUpdateIsLost) { run("flows", "count_shared", 1); }
 
 TEST_F(UnderLoad, AMillionEntriesPerCpuAreMergedAndNoUpdateOfAPlainCounterIsLost) {

@@ -178,6 +178,24 @@ TEST_F(MapMigrationTest, ANewMapThatIsFullEndsItWithTheReason) {
               "map is full with 10; raise max_entries");
 }
 
+// How many stay is the kernel's matter; what stays is whole.
+TEST_F(MapMigrationTest, AFullLruMapIsMergedAsFarAsTheNewOneKeepsIt) {
+    load();
+    for (std::uint32_t key = 0; key < 4'000; ++key) old_.put<OldCount>("count_lru", key, {old_count(key, 0)});
+    const auto report = migrate(old_, new_, "count_lru", sum);
+    ASSERT_TRUE(report) << report.error().what;
+    EXPECT_GT(report->entries, 500u);
+    EXPECT_EQ(report->created, report->entries);
+    std::size_t kept = 0;
+    for (std::uint32_t key = 0; key < 4'000; ++key) {
+        const auto values = new_.get<NewCount>("count_lru", key);
+        kept += values.size();
+        for (const NewCount& value : values) EXPECT_EQ(value.packets, old_count(key, 0).packets);
+    }
+    EXPECT_GT(kept, 0u);
+    EXPECT_LE(kept, report->entries);
+}
+
 TEST_F(MapMigrationTest, AMapThatIsNotAsItsDefinitionSaysIsRefused) {
     load();
     const auto prepared = MapMigration::prepare(old_.map("states"), new_.map("count_hash"),
