@@ -50,18 +50,6 @@ Result<Named> parse_named(const std::string& text) {
     return named;
 }
 
-const AdaptationRule* find_adaptation(const EngineState& state, std::string_view name) {
-    for (const AdaptationRule& rule : state.generation->policies.adaptations)
-        if (rule.name.text == name) return &rule;
-    return nullptr;
-}
-
-const Symptom* find_symptom(const EngineState& state, std::string_view name) {
-    for (const Symptom& symptom : state.generation->policies.symptoms)
-        if (symptom.rule.name.text == name) return &symptom;
-    return nullptr;
-}
-
 std::unexpected<Error> unknown(const std::string& what, const std::string& name,
                                const std::vector<std::string>& known) {
     std::string text = "there is no " + what + " '" + name + "'";

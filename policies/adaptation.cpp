@@ -119,10 +119,8 @@ class AdaptationTick {
 
     GateVerdict requires_gate(const Labels& key) const {
         for (const SourceText& required : rule_.requirements) {
-            const auto other =
-                std::ranges::find(policies_.adaptations, required.text,
-                                  [](const AdaptationRule& a) -> const std::string& { return a.name.text; });
-            if (other == policies_.adaptations.end() || active_instance(*other, key).empty())
+            const AdaptationRule* other = find_adaptation(policies_, required.text);
+            if (other == nullptr || active_instance(*other, key).empty())
                 return judge("requires", {.obstacle = required.text + " is not active"});
         }
         return judge("requires", {});

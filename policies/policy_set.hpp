@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace homeostat {
@@ -32,6 +33,11 @@ struct PolicySet {
     // How long samples of a series must be kept.
     Duration history_for(const Labels& labels) const { return promql::history_for(selectors, labels); }
 };
+
+// nullptr where there is none of the name.
+const SignalRule* find_signal(const PolicySet& policies, std::string_view name);
+const Symptom* find_symptom(const PolicySet& policies, std::string_view name);
+const AdaptationRule* find_adaptation(const PolicySet& policies, std::string_view name);
 
 // Metric names that somebody provides: sensors, and the controller itself.
 using ProvidedMetrics = std::set<std::string>;

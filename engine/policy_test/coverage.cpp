@@ -174,10 +174,8 @@ void Coverage::add_adaptation(const AdaptationRule& rule) {
         AdaptationRule one = rule;
         one.settings = {setting};
         const std::string key = outcome_key(rule.name.text, "attribute " + std::to_string(settings_.size()));
-        const std::string what = setting.kind == OverlaySetting::Kind::program ? "xdp.program"
-                                 : setting.kind == OverlaySetting::Kind::mode  ? "xdp.mode"
-                                                                               : "maps." + setting.map;
-        keyed_[key] = add(rule.name, setting.at, "adaptation " + rule.name.text + ": " + what, "winning");
+        keyed_[key] = add(rule.name, setting.at,
+                          "adaptation " + rule.name.text + ": " + attribute_text(setting), "winning");
         settings_.emplace_back(key, std::move(one));
     }
 }

@@ -273,35 +273,19 @@ class Mutator {
     void overlay(const std::string& whose, const AdaptationRule& rule, std::size_t i) {
         for (std::size_t k = 0; k < rule.settings.size(); ++k) {
             const OverlaySetting& setting = rule.settings[k];
-            add(rule.name, setting.at, whose + ": " + name_of(setting) + " is no longer set",
+            add(rule.name, setting.at, whose + ": " + attribute_text(setting) + " is no longer set",
                 [i, k](PolicyDocument& d) {
                     auto& settings = d.adaptations[i].settings;
                     settings.erase(settings.begin() + static_cast<std::ptrdiff_t>(k));
                 });
             for (const auto& [field, value] : setting.value)
                 add(rule.name, setting.at,
-                    whose + ": " + name_of(setting) + (field.empty() ? "" : "." + field) + " " +
+                    whose + ": " + attribute_text(setting) + (field.empty() ? "" : "." + field) + " " +
                         std::to_string(value) + " becomes " + std::to_string(value + 1),
                     [i, k, changed = field](PolicyDocument& d) {
                         ++d.adaptations[i].settings[k].value[changed];
                     });
         }
-    }
-
-    static std::string name_of(const OverlaySetting& setting) {
-        switch (setting.kind) {
-        case OverlaySetting::Kind::program:
-            return "xdp.program";
-        case OverlaySetting::Kind::mode:
-            return "xdp.mode";
-        case OverlaySetting::Kind::entry: {
-            std::string key;
-            for (const Template::Part& part : setting.key.parts)
-                key += part.is_label ? "{{" + part.text + "}}" : part.text;
-            return "maps." + setting.map + "." + key;
-        }
-        }
-        return "";
     }
 
     const std::vector<PolicyDocument>& policies_;

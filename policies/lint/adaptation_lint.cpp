@@ -39,15 +39,8 @@ const OverlaySetting* contested(const AdaptationRule& a, const AdaptationRule& b
 }
 
 std::string what_is_set(const OverlaySetting& setting) {
-    switch (setting.kind) {
-    case OverlaySetting::Kind::program:
-        return "xdp.program";
-    case OverlaySetting::Kind::mode:
-        return "xdp.mode";
-    case OverlaySetting::Kind::entry:
-        return "entries of maps." + setting.map;
-    }
-    return "";
+    return setting.kind == OverlaySetting::Kind::entry ? "entries of maps." + setting.map
+                                                       : attribute_text(setting);
 }
 
 // What holds wherever the condition does: symptoms that must be raised, and those that must not.

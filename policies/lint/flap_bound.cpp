@@ -33,12 +33,6 @@ std::uint64_t beginnings(Duration cycle, Duration window = hour) {
 
 std::string times(std::uint64_t count) { return std::to_string(count) + (count == 1 ? " time" : " times"); }
 
-std::string to_text(const Template& text) {
-    std::string made;
-    for (const Template::Part& part : text.parts) made += part.is_label ? "{{" + part.text + "}}" : part.text;
-    return made;
-}
-
 // How many keys there can be of these labels, other than `fixed`; none where nothing limits them.
 std::optional<std::uint64_t> keys_of_shape(const ResultLabels& key, const std::set<std::string>& fixed) {
     if (key.open) return std::nullopt;
@@ -66,9 +60,9 @@ class Applications {
         Limit least_of = by_instances(fixed);
         if (rule_.budget) {
             const std::uint64_t windows = beginnings(rule_.budget->window);
-            least_of = least(least_of, {windows * rule_.budget->count,
-                                        "budget " + std::to_string(rule_.budget->count) + "/" +
-                                            homeostat::to_text(rule_.budget->window)});
+            least_of = least(least_of,
+                             {windows * rule_.budget->count, "budget " + std::to_string(rule_.budget->count) +
+                                                                 "/" + to_text(rule_.budget->window)});
         }
         if (rule_.max_active && hold() > Duration{0})
             least_of =
@@ -93,19 +87,18 @@ class Applications {
         const bool rolls_back = rule_.verify && rule_.verify->rollback;
         const Duration lasting = hold() + rule_.cooldown;
         Duration cycle = std::max(lasting, 2 * limits_.tick);
-        std::string because = "two ticks of " + homeostat::to_text(limits_.tick) + " for each";
+        std::string because = "two ticks of " + to_text(limits_.tick) + " for each";
         if (lasting >= 2 * limits_.tick)
-            because = hold() == Duration{0} ? "cooldown " + homeostat::to_text(rule_.cooldown)
-                      : rule_.cooldown == Duration{0}
-                          ? hold_text()
-                          : hold_text() + ", cooldown " + homeostat::to_text(rule_.cooldown);
+            because = hold() == Duration{0}           ? "cooldown " + to_text(rule_.cooldown)
+                      : rule_.cooldown == Duration{0} ? hold_text()
+                                                      : hold_text() + ", cooldown " + to_text(rule_.cooldown);
         if (rolls_back) {
             const Duration failing = std::max(
                 rule_.verify->within + std::max(rule_.verify->backoff, rule_.cooldown), limits_.tick);
             if (failing < cycle) {
                 cycle = failing;
-                because = "verify.within " + homeostat::to_text(rule_.verify->within) + ", backoff " +
-                          homeostat::to_text(rule_.verify->backoff);
+                because = "verify.within " + to_text(rule_.verify->within) + ", backoff " +
+                          to_text(rule_.verify->backoff);
             }
         }
         return {beginnings(cycle, window), because};
@@ -122,7 +115,7 @@ class Applications {
 
     // How long it surely stays, once applied.
     Duration hold() const { return is_barred() ? Duration{0} : rule_.min_hold; }
-    std::string hold_text() const { return "min_hold " + homeostat::to_text(rule_.min_hold); }
+    std::string hold_text() const { return "min_hold " + to_text(rule_.min_hold); }
 
     // 0 where nothing limits them.
     std::uint64_t key_count(const std::set<std::string>& fixed) const {
@@ -163,8 +156,8 @@ class Applications {
             const Duration lasting = timing.for_ + std::min(timing.keep, timing.forget);
             if (lasting == Duration{0}) return std::nullopt;
             sum.count += beginnings(std::max(lasting, 2 * limits_.tick));
-            sum.because += (sum.because.empty() ? "" : " and ") + name + " with for " +
-                           homeostat::to_text(timing.for_) + ", keep " + homeostat::to_text(timing.keep);
+            sum.because += (sum.because.empty() ? "" : " and ") + name + " with for " + to_text(timing.for_) +
+                           ", keep " + to_text(timing.keep);
         }
         return sum;
     }

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -52,16 +51,6 @@ std::string_view take_word(std::string_view& text) {
     const std::string_view word = text.substr(0, text.find_first_of(" \t"));
     text = trimmed(text.substr(word.size()));
     return word;
-}
-
-std::optional<double> take_number(std::string_view& text) {
-    std::string_view rest = text;
-    if (rest.starts_with('+')) rest.remove_prefix(1);
-    double value = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-    if (error != std::errc{}) return std::nullopt;
-    text = rest.substr(static_cast<std::size_t>(end - rest.data()));
-    return value;
 }
 
 Duration parse_time(std::string_view text) {
