@@ -133,5 +133,14 @@ TEST(When, EvidenceIsWhatSpeaksForItAndAgreesWithTheKey) {
     EXPECT_EQ(names, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(When, IsWrittenAsItWasRead) {
+    for (const std::string text :
+         {"a", "a and not b", "a and (b or c)", "a or b and c", "a and not (b or not c)"}) {
+        const std::string written = to_text(parse_when(text).value());
+        EXPECT_EQ(to_text(parse_when(written).value()), written) << text;
+        if (text != "a or b and c") EXPECT_EQ(written, text);
+    }
+}
+
 } // namespace
 } // namespace homeostat
