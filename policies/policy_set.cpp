@@ -233,6 +233,14 @@ const AdaptationRule* find_adaptation(const PolicySet& policies, std::string_vie
     return find_by_name(policies.adaptations, name, name_of_adaptation);
 }
 
+Duration PolicySet::history_for(const Labels& labels) const {
+    Duration longest{};
+    for (const std::string_view name : {labels.metric_name(), std::string_view()})
+        if (const auto needs = selectors.find(name); needs != selectors.end())
+            longest = std::max(longest, promql::history_for(needs->second, labels));
+    return longest;
+}
+
 PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
                           Diagnostics& diagnostics) {
     PolicySet set;
@@ -261,9 +269,16 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
                    "name the signal differently");
         all.add(signal.name.text);
     }
-    const auto take = [&](const Condition& condition) {
+    const auto take = [&](const Condition& condition, bool has_templates = false) {
         if (provided != nullptr) check_metrics(condition, all, diagnostics);
-        std::ranges::move(promql::selectors(condition.expr), std::back_inserter(set.selectors));
+        for (promql::SelectorNeed& need : promql::selectors(condition.expr)) {
+            // What a template will be is not known: its matcher may choose anything.
+            if (has_templates)
+                std::erase_if(need.matchers, [](const promql::Matcher& m) {
+                    return m.value.find("{{") != std::string::npos;
+                });
+            set.selectors[need.metric_name].push_back(std::move(need));
+        }
     };
     for (const SignalRule& signal : set.signals) take(signal.expr);
     for (const Symptom& symptom : set.symptoms) {
@@ -272,13 +287,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     }
     for (const AdaptationRule& adaptation : set.adaptations) {
         check_symptom_names(adaptation, symptoms, diagnostics);
-        if (!adaptation.verify) continue;
-        const std::size_t before = set.selectors.size();
-        take(adaptation.verify->expect);
-        // What a template will be is not known: its matcher may choose anything.
-        for (std::size_t i = before; i < set.selectors.size(); ++i)
-            std::erase_if(set.selectors[i].matchers,
-                          [](const promql::Matcher& m) { return m.value.find("{{") != std::string::npos; });
+        if (adaptation.verify) take(adaptation.verify->expect, true);
     }
     return set;
 }
