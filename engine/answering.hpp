@@ -6,7 +6,6 @@
 
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace homeostat {
@@ -20,6 +19,7 @@ struct Asked {
     Instant at;  // that is asked about
 
     bool is_past() const { return at < now; }
+    const PolicySet& policies() const { return state.generation->policies; }
     promql::EvalOptions evaluation() const;
 };
 
@@ -33,9 +33,6 @@ struct Named {
     Labels labels() const; // that it demands by equality
 };
 Result<Named> parse_named(const std::string& text);
-
-const AdaptationRule* find_adaptation(const EngineState& state, std::string_view name);
-const Symptom* find_symptom(const EngineState& state, std::string_view name);
 
 // Names what was not found, and what may have been meant.
 std::unexpected<Error> unknown(const std::string& what, const std::string& name,

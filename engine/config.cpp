@@ -217,6 +217,11 @@ void read_ring_sensor(TomlTable& table, SensorSpec& spec) {
                       "expected fields = { FIELD = \"METRIC\" } or count = \"METRIC\"");
     ring.valid = table.duration("valid");
     ring.urgent = table.boolean("urgent").value_or(false);
+    ring.forget = table.duration("forget").value_or(ring.forget);
+    if (const Duration least = ring.valid.value_or(Duration{1}); ring.forget < least)
+        table.mistake(table.at(table.has("forget") ? "forget" : "valid"),
+                      "a record would be forgotten after " + to_text(ring.forget) + ", while it is valid",
+                      "expected a 'forget' of at least " + to_text(least));
     if (spec.name.empty()) spec.name = "bpf-ringbuf:" + ring.map;
     spec.source = std::move(ring);
 }

@@ -75,10 +75,11 @@ struct RingSensorSpec {
     std::string map;
     std::string record; // a struct in the object's BTF
     std::vector<LabelSource> labels;
-    std::vector<FieldMetric> fields; // gauges: the newest record's value
-    std::string count;               // a counter of records under this metric name; "" for none
-    std::optional<Duration> valid;   // a gauge goes stale when no record renewed it for so long
-    bool urgent = false;             // a record starts a tick at once
+    std::vector<FieldMetric> fields;           // gauges: the newest record's value
+    std::string count;                         // a counter of records under this metric name; "" for none
+    std::optional<Duration> valid;             // a gauge goes stale when no record renewed it for so long
+    bool urgent = false;                       // a record starts a tick at once
+    Duration forget = std::chrono::minutes{5}; // a label set without a record for so long ends
 
     bool operator==(const RingSensorSpec&) const = default;
 };

@@ -165,8 +165,8 @@ void answer_explain(const Asked& asked, Answer& answer, Result<void>& result) {
     }
     const auto named = parse_named(asked.question.text);
     if (!named) return void(result = std::unexpected(named.error()));
-    const bool is_adaptation = find_adaptation(asked.state, named->name) != nullptr;
-    if (!is_adaptation && find_symptom(asked.state, named->name) == nullptr)
+    const bool is_adaptation = find_adaptation(asked.policies(), named->name) != nullptr;
+    if (!is_adaptation && find_symptom(asked.policies(), named->name) == nullptr)
         return void(result =
                         unknown("adaptation or symptom", named->name,
                                 joined(names_of_adaptations(asked.state), names_of_symptoms(asked.state))));

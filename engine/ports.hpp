@@ -1,4 +1,5 @@
-// The ports: all that the loop knows of the world. Adapters implement them; fakes.hpp has in-memory ones.
+// The ports: all that the loop knows of the world. Adapters implement them; datapath_in_memory.hpp has one
+// for simulation.
 #pragma once
 
 #include "knowledge/datapath.hpp"

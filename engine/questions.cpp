@@ -1,6 +1,8 @@
 #include "engine/questions.hpp"
 
 #include "engine/answering.hpp"
+#include "knowledge/enum_table.hpp"
+#include "policies/gates.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/template.hpp"
 
@@ -48,18 +50,6 @@ Result<Named> parse_named(const std::string& text) {
         return failure("'" + text + "': expected NAME or NAME{label=\"value\"}");
     named.matchers = selector->matchers;
     return named;
-}
-
-const AdaptationRule* find_adaptation(const EngineState& state, std::string_view name) {
-    for (const AdaptationRule& rule : state.generation->policies.adaptations)
-        if (rule.name.text == name) return &rule;
-    return nullptr;
-}
-
-const Symptom* find_symptom(const EngineState& state, std::string_view name) {
-    for (const Symptom& symptom : state.generation->policies.symptoms)
-        if (symptom.rule.name.text == name) return &symptom;
-    return nullptr;
 }
 
 std::unexpected<Error> unknown(const std::string& what, const std::string& name,
@@ -125,29 +115,8 @@ std::string left_text(Instant until, Instant now) {
 }
 
 std::string closed_text(const GateVerdict& gate, Instant now) {
-    struct Words {
-        std::string_view gate;
-        std::string_view text;
-    };
-    static constexpr std::array<Words, 15> words{
-        {{"enforcement", "its policy switches it off"},
-         {"target", "there is nothing that it could change"},
-         {"requires", "it needs another adaptation"},
-         {"inhibits", "another adaptation keeps it away"},
-         {"backoff", "its change did not show the expected effect"},
-         {"cooldown", "it was removed lately"},
-         {"damp", "it came and went too often"},
-         {"max_active", "no more instances may be active at one time"},
-         {"budget", "it was applied as often as it may be"},
-         {"verification", "a change of higher priority is not verified yet"},
-         {"in_flight", "an earlier change is still under way"},
-         {"changes_per_minute", "all adaptations together changed as much as they may"},
-         {"min_hold", "it must stay for a while"},
-         {"reload", "a reload took it away"},
-         {"verify", "its verification"}}};
     std::string text = "gate " + gate.gate + " is closed";
-    if (const auto row = std::ranges::find(words, gate.gate, &Words::gate); row != words.end())
-        text += ": " + std::string(row->text);
+    if (const GateTraits* known = find_gate(gate.gate)) text += ": " + std::string(known->in_words);
     const bool opens_by_time = gate.facts.since && gate.detail.find("until ") != std::string::npos;
     return text + " (" + gate.detail +
            (opens_by_time ? left_text(*gate.facts.since + gate.facts.span, now) : "") + ")";
@@ -210,6 +179,7 @@ void answer_signals(const Asked& asked, Answer& answer, Result<void>& result) {
 
 constexpr std::array<std::string_view, 5> decision_kinds{"symptom", "receipt", "transaction", "outcome",
                                                          "message"}; // in the order of Decided::what
+static_assert(decision_kinds.size() == std::variant_size_v<decltype(Decided::what)>);
 
 // Whom a decision is about; "" for nobody by name.
 std::pair<std::string, Labels> subject_of(const Decided& decided) {
@@ -251,9 +221,18 @@ void answer_decisions(const Asked& asked, Answer& answer, Result<void>& result) 
     answer.what = std::move(rows);
 }
 
-using Answering = void (*)(const Asked&, Answer&, Result<void>&);
-constexpr std::array<Answering, 6> answering{answer_eval,     answer_explain,   answer_whynot,
-                                             answer_symptoms, answer_decisions, answer_signals};
+struct QuestionRow {
+    Question::Kind kind;
+    std::string_view name;
+    void (*answer)(const Asked&, Answer&, Result<void>&);
+};
+constexpr std::array<QuestionRow, 6> questions{{{Question::Kind::eval, "eval", answer_eval},
+                                                {Question::Kind::explain, "explain", answer_explain},
+                                                {Question::Kind::whynot, "whynot", answer_whynot},
+                                                {Question::Kind::symptoms, "symptoms", answer_symptoms},
+                                                {Question::Kind::decisions, "decisions", answer_decisions},
+                                                {Question::Kind::signals, "signals", answer_signals}}};
+static_assert(has_row_for_each(questions, &QuestionRow::kind, Question::Kind::signals));
 
 // The newest decisions stay, of everything else the first rows.
 void truncate(Answer& answer, std::size_t rows_max) {
@@ -279,6 +258,19 @@ void truncate(Answer& answer, std::size_t rows_max) {
 
 } // namespace
 
+std::string_view to_text(Question::Kind kind) { return questions[static_cast<std::size_t>(kind)].name; }
+
+std::optional<Question::Kind> parse_question_kind(std::string_view text) {
+    const auto row = std::ranges::find(questions, text, &QuestionRow::name);
+    return row == questions.end() ? std::nullopt : std::optional(row->kind);
+}
+
+std::vector<std::string> question_names() {
+    std::vector<std::string> names;
+    for (const QuestionRow& question : questions) names.emplace_back(question.name);
+    return names;
+}
+
 Result<Answer> ask(const EngineState& state, const Question& question, const QuestionLimits& limits) {
     const auto now = state.history.now();
     if (!now) return failure("the controller has not made its first tick yet; ask again");
@@ -286,7 +278,8 @@ Result<Answer> ask(const EngineState& state, const Question& question, const Que
     if (at > *now) return failure(to_text(at) + " is in the future: it is " + to_text(*now) + " here");
     Answer answer{.at = *now, .generation = state.generation->number, .what = {}, .notes = {}};
     Result<void> result;
-    answering[static_cast<std::size_t>(question.kind)]({state, question, limits, *now, at}, answer, result);
+    questions[static_cast<std::size_t>(question.kind)].answer({state, question, limits, *now, at}, answer,
+                                                              result);
     if (!result) return std::unexpected(result.error());
     truncate(answer, limits.rows_max);
     return answer;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -33,6 +34,11 @@ struct Question {
 
     bool operator==(const Question&) const = default;
 };
+
+// "eval", "explain" and so on: what a question is called everywhere.
+std::string_view to_text(Question::Kind kind);
+std::optional<Question::Kind> parse_question_kind(std::string_view text);
+std::vector<std::string> question_names();
 
 struct QuestionLimits {
     std::size_t samples_max = 1'000'000; // touched by one expression: a question must not hold up the loop

@@ -4,7 +4,6 @@
 #include "policies/template.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <map>
 #include <set>
@@ -109,11 +108,13 @@ class WhyNotRaised {
 
     // Nothing tells whether raise holds.
     void tell_missing() {
-        static constexpr std::array<std::string_view, 3> on_missing{
-            "hold, which changes nothing", "raise, for instances that are there", "clear"};
+        const OnMissing on_missing = rule_.timing.on_missing;
+        const std::string_view meaning = on_missing == OnMissing::hold    ? ", which changes nothing"
+                                         : on_missing == OnMissing::raise ? ", for instances that are there"
+                                                                          : "";
         WhyNot& why = add({}, rule_.name.text + " is inactive: raise = \"" + rule_.raise.source.text +
-                                  "\" has no data here; on_missing is " +
-                                  std::string(on_missing[static_cast<std::size_t>(rule_.timing.on_missing)]));
+                                  "\" has no data here; on_missing is " + std::string(to_text(on_missing)) +
+                                  std::string(meaning));
         for (const promql::SelectorNeed& need : promql::selectors(rule_.raise.expr))
             if (std::string line = missing_text(need); !line.empty()) why.lines.push_back(std::move(line));
         for (std::size_t i = 0; i < asked_.state.sensors.size(); ++i)

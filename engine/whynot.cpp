@@ -25,7 +25,7 @@ void tell_when(const Asked& asked, const When& when, const Labels& key, Lines& l
     const auto& symptoms = asked.state.knowledge.symptoms;
     switch (when.kind) {
     case When::Kind::symptom:
-        if (const Symptom* symptom = find_symptom(asked.state, when.symptom))
+        if (const Symptom* symptom = find_symptom(asked.policies(), when.symptom))
             for (const WhyNot& why :
                  why_not_raised(asked, *symptom, [&](const Labels& labels) { return agree(labels, key); }))
                 std::ranges::copy(why.lines, std::back_inserter(lines));
@@ -242,11 +242,11 @@ void answer_whynot(const Asked& asked, Answer& answer, Result<void>& result) {
     if (asked.is_past() && asked.at < *asked.state.history.begins())
         return void(result = failure("nothing is known of " + to_text(asked.at) + ": the history begins at " +
                                      to_text(*asked.state.history.begins())));
-    if (const AdaptationRule* rule = find_adaptation(asked.state, named->name)) {
+    if (const AdaptationRule* rule = find_adaptation(asked.policies(), named->name)) {
         answer.what = asked.is_past() ? why_at(asked, *rule, *named) : why_now(asked, *rule, *named);
         return;
     }
-    const Symptom* symptom = find_symptom(asked.state, named->name);
+    const Symptom* symptom = find_symptom(asked.policies(), named->name);
     if (symptom == nullptr)
         return void(result =
                         unknown("adaptation or symptom", named->name,

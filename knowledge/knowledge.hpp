@@ -16,8 +16,9 @@ namespace homeostat {
 
 // A family of series that the controller itself writes: those of a signal, or of a fact.
 struct RecordedFamily {
-    std::vector<SeriesId> current; // sorted
-    std::string error;             // why the last result was not recorded; empty where it was
+    std::vector<SeriesId> current;  // sorted
+    std::vector<SeriesId> in_order; // the same as they were recorded last; empty where one was refused
+    std::string error;              // why the last result was not recorded; empty where it was
 };
 
 struct Knowledge {

@@ -96,16 +96,16 @@ class AdaptationTick {
     // ---- gates
 
     GateVerdict enforcement_gate() const {
-        return judge("enforcement", {.obstacle = rule_.enforcement == Enforcement::off ? "off" : ""});
+        return judge(Gate::enforcement, {.obstacle = rule_.enforcement == Enforcement::off ? "off" : ""});
     }
 
     GateVerdict target_gate(const Labels& key) const {
         const auto settings = bind_settings(rule_, key);
-        if (!settings) return judge("target", {.obstacle = settings.error().what});
+        if (!settings) return judge(Gate::target, {.obstacle = settings.error().what});
         for (const std::string& interface : interfaces_of(*settings))
             if (!baseline_.contains(interface))
-                return judge("target", {.obstacle = "interface '" + interface + "' is not managed here"});
-        return judge("target", {});
+                return judge(Gate::target, {.obstacle = "interface '" + interface + "' is not managed here"});
+        return judge(Gate::target, {});
     }
 
     // The active instance of an adaptation that agrees with the key, as its name; "" where there is none.
@@ -119,13 +119,11 @@ class AdaptationTick {
 
     GateVerdict requires_gate(const Labels& key) const {
         for (const SourceText& required : rule_.requirements) {
-            const auto other =
-                std::ranges::find(policies_.adaptations, required.text,
-                                  [](const AdaptationRule& a) -> const std::string& { return a.name.text; });
-            if (other == policies_.adaptations.end() || active_instance(*other, key).empty())
-                return judge("requires", {.obstacle = required.text + " is not active"});
+            const AdaptationRule* other = find_adaptation(policies_, required.text);
+            if (other == nullptr || active_instance(*other, key).empty())
+                return judge(Gate::requirements, {.obstacle = required.text + " is not active"});
         }
-        return judge("requires", {});
+        return judge(Gate::requirements, {});
     }
 
     GateVerdict inhibits_gate(const Labels& key) const {
@@ -133,17 +131,17 @@ class AdaptationTick {
             if (std::ranges::find(other.inhibits, rule_.name.text, &SourceText::text) == other.inhibits.end())
                 continue;
             if (const std::string name = active_instance(other, key); !name.empty())
-                return judge("inhibits", {.obstacle = name + " is active"});
+                return judge(Gate::inhibits, {.obstacle = name + " is active"});
         }
-        return judge("inhibits", {});
+        return judge(Gate::inhibits, {});
     }
 
     GateVerdict backoff_gate(const AdaptationInstance& instance) const {
-        if (!rule_.verify || !instance.suspended_at) return judge("backoff", {});
-        return judge("backoff", {.now = now_,
-                                 .since = instance.suspended_at,
-                                 .span = suspension(*rule_.verify, instance.verifications_failed),
-                                 .count = instance.verifications_failed});
+        if (!rule_.verify || !instance.suspended_at) return judge(Gate::backoff, {});
+        return judge(Gate::backoff, {.now = now_,
+                                     .since = instance.suspended_at,
+                                     .span = suspension(*rule_.verify, instance.verifications_failed),
+                                     .count = instance.verifications_failed});
     }
 
     // Long enough that a failure after the suspension doubles the next one.
@@ -153,7 +151,7 @@ class AdaptationTick {
     }
 
     GateVerdict cooldown_gate(const AdaptationInstance& instance) const {
-        return judge("cooldown", {.now = now_, .since = instance.removed_at, .span = rule_.cooldown});
+        return judge(Gate::cooldown, {.now = now_, .since = instance.removed_at, .span = rule_.cooldown});
     }
 
     double reuse() const { return rule_.damp ? static_cast<double>(rule_.damp->reuse) : 0; }
@@ -177,21 +175,22 @@ class AdaptationTick {
 
     GateVerdict damp_gate(const AdaptationInstance& instance) const {
         const FlapPenalty& penalty = instance.penalty;
-        if (!rule_.damp || !penalty.suppressed_until) return judge("damp", {});
-        return judge("damp",
+        if (!rule_.damp || !penalty.suppressed_until) return judge(Gate::damp, {});
+        return judge(Gate::damp,
                      {.now = now_, .since = penalty.at, .span = *penalty.suppressed_until - penalty.at});
     }
 
     GateVerdict max_active_gate() const {
-        if (!rule_.max_active) return judge("max_active", {.limit = 1});
+        if (!rule_.max_active) return judge(Gate::max_active, {.limit = 1});
         const auto active =
             std::ranges::count_if(memory_.instances, [](const auto& entry) { return entry.second.active; });
-        return judge("max_active", {.count = static_cast<std::size_t>(active), .limit = *rule_.max_active});
+        return judge(Gate::max_active,
+                     {.count = static_cast<std::size_t>(active), .limit = *rule_.max_active});
     }
 
     GateVerdict budget_gate() const {
-        if (!rule_.budget) return judge("budget", {.limit = 1});
-        return judge("budget", rate_facts(memory_.applied, rule_.budget->count, rule_.budget->window));
+        if (!rule_.budget) return judge(Gate::budget, {.limit = 1});
+        return judge(Gate::budget, rate_facts(memory_.applied, rule_.budget->count, rule_.budget->window));
     }
 
     // An overlay of higher priority that is being verified on one of these interfaces.
@@ -206,11 +205,11 @@ class AdaptationTick {
                 if (!settings) continue;
                 for (const std::string& interface : interfaces_of(*settings))
                     if (interfaces.contains(interface))
-                        return judge("verification", {.obstacle = name_of(other.name.text, key) +
-                                                                  " is being verified on " + interface});
+                        return judge(Gate::verification, {.obstacle = name_of(other.name.text, key) +
+                                                                      " is being verified on " + interface});
             }
         }
-        return judge("verification", {});
+        return judge(Gate::verification, {});
     }
 
     GateVerdict in_flight_gate(const std::set<std::string>& interfaces) const {
@@ -219,11 +218,11 @@ class AdaptationTick {
                 if (const auto target = knowledge_.targets.find(interface);
                     target != knowledge_.targets.end() && target->second.in_flight)
                     return judge(
-                        "in_flight",
+                        Gate::in_flight,
                         {.obstacle = "transaction " +
                                      std::to_string(static_cast<std::uint64_t>(*target->second.in_flight)) +
                                      " on " + interface});
-        return judge("in_flight", {});
+        return judge(Gate::in_flight, {});
     }
 
     std::set<std::string> interfaces(const Labels& key) const {
@@ -256,7 +255,7 @@ class AdaptationTick {
             budget_gate(),
             verification_gate(targets),
             in_flight_gate(targets),
-            judge("changes_per_minute",
+            judge(Gate::changes_per_minute,
                   rate_facts(knowledge_.changes, limits_.changes_per_minute_max, changes_window))};
         if (first_closed(gates) != nullptr) return wait(key, instance, std::move(gates));
         instance.active = true;
@@ -276,7 +275,7 @@ class AdaptationTick {
     bool try_remove(const Labels& key, AdaptationInstance& instance) {
         const std::set<std::string> targets = interfaces(key);
         std::vector<GateVerdict> gates{
-            judge("min_hold", {.now = now_, .since = instance.applied_at, .span = rule_.min_hold}),
+            judge(Gate::min_hold, {.now = now_, .since = instance.applied_at, .span = rule_.min_hold}),
             verification_gate(targets), in_flight_gate(targets)};
         if (first_closed(gates) != nullptr) return wait(key, instance, std::move(gates));
         end(key, instance, Receipt::Action::remove, std::move(gates));
@@ -356,7 +355,7 @@ class AdaptationTick {
 
     GateVerdict verdict(const AdaptationInstance& instance, const std::string& obstacle) const {
         return judge(
-            "verify",
+            Gate::verify,
             {.now = now_, .since = instance.applied_at, .span = rule_.verify->within, .obstacle = obstacle});
     }
 

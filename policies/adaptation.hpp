@@ -2,13 +2,11 @@
 #pragma once
 
 #include "knowledge/knowledge.hpp"
-#include "policies/plan.hpp"
+#include "knowledge/receipt.hpp"
+#include "policies/plan_limits.hpp"
 #include "policies/policy_set.hpp"
 
 namespace homeostat {
-
-// The time over which changes_per_minute counts.
-inline constexpr Duration changes_window = std::chrono::minutes{1};
 
 // Applies, verifies and removes the rule's overlays as its symptoms and gates say, with receipts. Whether an
 // overlay came or went. Adaptations must be advanced in PolicySet::plan_order.

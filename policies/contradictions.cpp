@@ -52,9 +52,13 @@ std::vector<std::string> contradictions(const Receipt& receipt) {
         found.push_back("when: " + again.error().what);
     else if (*again != receipt.when_holds)
         found.push_back(unlike("when", truth(receipt.when_holds), truth(*again)));
-    for (const GateVerdict& gate : receipt.gates)
-        if (const GateVerdict again = judge(gate.gate, gate.facts); again != gate)
-            found.push_back(unlike("gate " + gate.gate, gate.detail, again.detail));
+    for (const GateVerdict& verdict : receipt.gates) {
+        const GateTraits* gate = find_gate(verdict.gate);
+        if (gate == nullptr)
+            found.push_back("there is no gate " + verdict.gate);
+        else if (const GateVerdict again = judge(gate->gate, verdict.facts); again != verdict)
+            found.push_back(unlike("gate " + verdict.gate, verdict.detail, again.detail));
+    }
     if (receipt.expectation)
         if (const Truth again = judge_again(*receipt.expectation, receipt.at);
             again != receipt.expectation->is)

@@ -9,16 +9,28 @@
 
 namespace homeostat {
 
-std::string to_text(const Attribute& attribute) {
-    switch (attribute.kind) {
+namespace {
+
+std::string text_of(Attribute::Kind kind, const std::string& map, const std::string& key) {
+    switch (kind) {
     case Attribute::Kind::program:
-        return attribute.interface + " xdp.program";
+        return "xdp.program";
     case Attribute::Kind::mode:
-        return attribute.interface + " xdp.mode";
+        return "xdp.mode";
     case Attribute::Kind::entry:
-        return attribute.interface + " maps." + attribute.entry.map + "." + attribute.entry.key;
+        return "maps." + map + "." + key;
     }
-    return attribute.interface;
+    return "";
+}
+
+} // namespace
+
+std::string to_text(const Attribute& attribute) {
+    return attribute.interface + " " + text_of(attribute.kind, attribute.entry.map, attribute.entry.key);
+}
+
+std::string attribute_text(const OverlaySetting& setting) {
+    return text_of(setting.kind, setting.map, to_text(setting.key));
 }
 
 std::string to_text(const AttributeValue& value) {

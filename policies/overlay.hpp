@@ -20,7 +20,7 @@ namespace homeostat {
 
 // One thing that can be set: an interface's program, its mode ladder, or an entry of one of its maps.
 struct Attribute {
-    enum class Kind { program, mode, entry };
+    using Kind = OverlaySetting::Kind;
 
     std::string interface;
     Kind kind = Kind::program;
@@ -31,6 +31,9 @@ struct Attribute {
 
 // "eth0 xdp.program", "eth0 maps.guard_limits.udp"
 std::string to_text(const Attribute& attribute);
+
+// The attribute of a setting as it is written, without its interface: "maps.guard_blocked.{{src}}".
+std::string attribute_text(const OverlaySetting& setting);
 
 using AttributeValue = std::variant<std::string, std::vector<XdpMode>, MapValue>;
 

@@ -87,7 +87,7 @@ void end_overlays(const AdaptationRule& rule, const std::string& why, Knowledge&
         instance.verification.reset();
         instance.gates.clear();
         decisions.receipts.push_back(make_receipt(rule, key, instance, Receipt::Action::remove,
-                                                  {judge("reload", {.obstacle = why})}, knowledge,
+                                                  {judge(Gate::reload, {.obstacle = why})}, knowledge,
                                                   decisions));
     }
 }

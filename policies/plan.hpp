@@ -4,16 +4,10 @@
 
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/plan_limits.hpp"
 #include "policies/policy_set.hpp"
-#include "policies/promql/evaluate.hpp"
 
 namespace homeostat {
-
-struct PlanLimits {
-    std::size_t instances_per_adaptation_max = 1'000;
-    std::size_t changes_per_minute_max = 60;
-    promql::EvalOptions evaluation; // of expectations
-};
 
 // Moves every adaptation instance on, lays the overlays on the baseline and leaves the desired state in
 // Knowledge. `generation_changed`: lay them again even where no instance changed.

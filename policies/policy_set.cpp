@@ -208,7 +208,38 @@ Symptom derive(SymptomRule rule) {
     return {std::move(rule), std::move(raise_presence), std::move(clear_presence), window};
 }
 
+template <class Rules, class NameOf>
+auto find_by_name(const Rules& rules, std::string_view name, NameOf name_of) {
+    const auto found = std::ranges::find(
+        rules, name, [&](const auto& rule) -> std::string_view { return name_of(rule).text; });
+    return found == rules.end() ? nullptr : &*found;
+}
+
+const SourceText& name_of_signal(const SignalRule& rule) { return rule.name; }
+const SourceText& name_of_symptom(const Symptom& symptom) { return symptom.rule.name; }
+const SourceText& name_of_adaptation(const AdaptationRule& rule) { return rule.name; }
+
 } // namespace
+
+const SignalRule* find_signal(const PolicySet& policies, std::string_view name) {
+    return find_by_name(policies.signals, name, name_of_signal);
+}
+
+const Symptom* find_symptom(const PolicySet& policies, std::string_view name) {
+    return find_by_name(policies.symptoms, name, name_of_symptom);
+}
+
+const AdaptationRule* find_adaptation(const PolicySet& policies, std::string_view name) {
+    return find_by_name(policies.adaptations, name, name_of_adaptation);
+}
+
+Duration PolicySet::history_for(const Labels& labels) const {
+    Duration longest{};
+    for (const std::string_view name : {labels.metric_name(), std::string_view()})
+        if (const auto needs = selectors.find(name); needs != selectors.end())
+            longest = std::max(longest, promql::history_for(needs->second, labels));
+    return longest;
+}
 
 PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
                           Diagnostics& diagnostics) {
@@ -221,14 +252,9 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         for (SymptomRule& rule : document.symptoms) set.symptoms.push_back(derive(std::move(rule)));
         std::ranges::move(document.adaptations, std::back_inserter(set.adaptations));
     }
-    order_by_name(
-        set.signals, "signal", [](const SignalRule& s) -> const SourceText& { return s.name; }, diagnostics);
-    order_by_name(
-        set.symptoms, "symptom", [](const Symptom& s) -> const SourceText& { return s.rule.name; },
-        diagnostics);
-    order_by_name(
-        set.adaptations, "adaptation", [](const AdaptationRule& a) -> const SourceText& { return a.name; },
-        diagnostics);
+    order_by_name(set.signals, "signal", name_of_signal, diagnostics);
+    order_by_name(set.symptoms, "symptom", name_of_symptom, diagnostics);
+    order_by_name(set.adaptations, "adaptation", name_of_adaptation, diagnostics);
     set.signals = sorted_signals(std::move(set.signals), diagnostics);
     set.plan_order = order_adaptations(set.adaptations, left_out, diagnostics);
 
@@ -243,9 +269,16 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
                    "name the signal differently");
         all.add(signal.name.text);
     }
-    const auto take = [&](const Condition& condition) {
+    const auto take = [&](const Condition& condition, bool has_templates = false) {
         if (provided != nullptr) check_metrics(condition, all, diagnostics);
-        std::ranges::move(promql::selectors(condition.expr), std::back_inserter(set.selectors));
+        for (promql::SelectorNeed& need : promql::selectors(condition.expr)) {
+            // What a template will be is not known: its matcher may choose anything.
+            if (has_templates)
+                std::erase_if(need.matchers, [](const promql::Matcher& m) {
+                    return m.value.find("{{") != std::string::npos;
+                });
+            set.selectors[need.metric_name].push_back(std::move(need));
+        }
     };
     for (const SignalRule& signal : set.signals) take(signal.expr);
     for (const Symptom& symptom : set.symptoms) {
@@ -254,13 +287,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     }
     for (const AdaptationRule& adaptation : set.adaptations) {
         check_symptom_names(adaptation, symptoms, diagnostics);
-        if (!adaptation.verify) continue;
-        const std::size_t before = set.selectors.size();
-        take(adaptation.verify->expect);
-        // What a template will be is not known: its matcher may choose anything.
-        for (std::size_t i = before; i < set.selectors.size(); ++i)
-            std::erase_if(set.selectors[i].matchers,
-                          [](const promql::Matcher& m) { return m.value.find("{{") != std::string::npos; });
+        if (adaptation.verify) take(adaptation.verify->expect, true);
     }
     return set;
 }

@@ -6,9 +6,11 @@
 #include "policies/document.hpp"
 #include "policies/promql/introspect.hpp"
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace homeostat {
@@ -21,17 +23,23 @@ struct Symptom {
 };
 
 struct PolicySet {
-    std::vector<SignalRule> signals;             // each after those that it reads
-    std::vector<Symptom> symptoms;               // by name
-    std::vector<AdaptationRule> adaptations;     // by name
-    std::vector<std::size_t> plan_order;         // of adaptations: each after those that it requires or that
-                                                 // inhibit it
-    std::vector<promql::SelectorNeed> selectors; // of all expressions
-    std::vector<SourceText> warnings_allowed;    // each in its own file
+    std::vector<SignalRule> signals;          // each after those that it reads
+    std::vector<Symptom> symptoms;            // by name
+    std::vector<AdaptationRule> adaptations;  // by name
+    std::vector<std::size_t> plan_order;      // of adaptations: each after those that it requires or that
+                                              // inhibit it
+    std::vector<SourceText> warnings_allowed; // each in its own file
+    // Those of each metric; those that name none have "".
+    std::map<std::string, std::vector<promql::SelectorNeed>, std::less<>> selectors;
 
     // How long samples of a series must be kept.
-    Duration history_for(const Labels& labels) const { return promql::history_for(selectors, labels); }
+    Duration history_for(const Labels& labels) const;
 };
+
+// nullptr where there is none of the name.
+const SignalRule* find_signal(const PolicySet& policies, std::string_view name);
+const Symptom* find_symptom(const PolicySet& policies, std::string_view name);
+const AdaptationRule* find_adaptation(const PolicySet& policies, std::string_view name);
 
 // Metric names that somebody provides: sensors, and the controller itself.
 using ProvidedMetrics = std::set<std::string>;

@@ -4,6 +4,18 @@
 
 namespace homeostat {
 
+std::string_view to_text(OnMissing on_missing) {
+    switch (on_missing) {
+    case OnMissing::hold:
+        return "hold";
+    case OnMissing::raise:
+        return "raise";
+    case OnMissing::clear:
+        return "clear";
+    }
+    return "?";
+}
+
 namespace {
 
 struct Verdicts {

@@ -6,10 +6,12 @@
 #include "knowledge/time.hpp"
 
 #include <optional>
+#include <string_view>
 
 namespace homeostat {
 
 enum class OnMissing { hold, raise, clear };
+std::string_view to_text(OnMissing on_missing);
 
 // raise counts as true where it held in at least `needed` of the last `ticks` periodic ticks. A tick without
 // data is none of them under OnMissing::hold.

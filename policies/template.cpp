@@ -49,6 +49,13 @@ Result<Template> parse_template(std::string_view text) {
     return result;
 }
 
+std::string to_text(const Template& text) {
+    std::string written;
+    for (const Template::Part& part : text.parts)
+        written += part.is_label ? "{{" + part.text + "}}" : part.text;
+    return written;
+}
+
 Result<std::string> bind(const Template& text, const Labels& labels) {
     std::string bound;
     for (const Template::Part& part : text.parts) {

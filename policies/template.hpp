@@ -26,6 +26,9 @@ struct Template {
 // Fails on a brace pair that is not closed or holds no label name; Error::number is then its offset.
 Result<Template> parse_template(std::string_view text);
 
+// As it is written: "{{iface}}".
+std::string to_text(const Template& text);
+
 // Fails where a label is absent, naming it: an absent label is never an empty string.
 Result<std::string> bind(const Template& text, const Labels& labels);
 

@@ -159,6 +159,19 @@ Result<When> parse_when(std::string_view text) {
     return when;
 }
 
+std::string to_text(const When& when) {
+    if (when.kind == When::Kind::symptom) return when.symptom;
+    const auto inner = [&](const When& operand) {
+        const bool is_looser = operand.kind == When::Kind::any || operand.kind == When::Kind::all;
+        return is_looser ? "(" + to_text(operand) + ")" : to_text(operand);
+    };
+    if (when.kind == When::Kind::negation) return "not " + inner(when.operands.front());
+    std::string text;
+    for (const When& operand : when.operands)
+        text += (text.empty() ? "" : when.kind == When::Kind::all ? " and " : " or ") + inner(operand);
+    return text;
+}
+
 std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when) {
     std::vector<std::pair<std::string, std::size_t>> names;
     collect_names(when, names);

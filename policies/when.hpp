@@ -28,6 +28,9 @@ struct When {
 // is one: instances come from a positive symptom.
 Result<When> parse_when(std::string_view text);
 
+// As one writes it: "flood and not (a or b)".
+std::string to_text(const When& when);
+
 // Every symptom name in it, with its offset.
 std::vector<std::pair<std::string, std::size_t>> symptoms_of(const When& when);
 

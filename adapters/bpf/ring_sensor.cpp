@@ -81,7 +81,7 @@ class RingSensor::State {
     void tell_all(SampleBatch& batch);
     void tell(std::uint32_t number, SampleBatch& batch);
     void tell_short_records(Ring& ring, SampleBatch& batch);
-    void end_old_gauges(SampleBatch& batch);
+    void end_old(SampleBatch& batch);
     void tell_resting_counters(SampleBatch& batch);
 
     Labels series(const Entry& entry, const std::string& metric, const std::vector<Label>& more) const;
@@ -166,7 +166,7 @@ void RingSensor::State::tell_all(SampleBatch& batch) {
     std::vector<std::uint32_t> with_news;
     with_news.swap(with_news_);
     for (const std::uint32_t number : with_news) tell(number, batch);
-    end_old_gauges(batch);
+    end_old(batch);
     tell_resting_counters(batch);
 }
 
@@ -269,14 +269,22 @@ void RingSensor::State::tell_short_records(Ring& ring, SampleBatch& batch) {
     ring.short_records_told = ring.short_records;
 }
 
-void RingSensor::State::end_old_gauges(SampleBatch& batch) {
-    if (!spec.valid) return;
+void RingSensor::State::end_old(SampleBatch& batch) {
     for (std::uint32_t number = 0; number < entries_.size(); ++number) {
         Entry& entry = entries_[number];
-        if (!entry.gauges_live || entry.news || now_ - entry.renewed < *spec.valid) continue;
-        for (std::size_t i = 0; i < numbers_.size(); ++i) batch.ended.push_back(local(number, i));
-        entry.gauges_live = false;
-        if (entry.counter_live) continue;
+        if (entry.news || !(entry.gauges_live || entry.counter_live)) continue;
+        const Duration age = now_ - entry.renewed;
+        // The end is a sample too, and there is one in a millisecond.
+        const bool is_forgotten = age >= spec.forget && entry.told < now_;
+        if (entry.gauges_live && (is_forgotten || (spec.valid && age >= *spec.valid))) {
+            for (std::size_t i = 0; i < numbers_.size(); ++i) batch.ended.push_back(local(number, i));
+            entry.gauges_live = false;
+        }
+        if (entry.counter_live && is_forgotten) {
+            batch.ended.push_back(local(number, numbers_.size()));
+            entry.counter_live = false;
+        }
+        if (entry.gauges_live || entry.counter_live) continue;
         rings_[entry.ring]->index.erase(entry.key);
         free_.push_back(number);
     }

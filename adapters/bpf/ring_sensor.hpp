@@ -20,7 +20,8 @@ inline constexpr std::size_t records_per_collect_max = 65'536;
 // Each distinct set of label fields has a gauge for each field (the newest record's value) and a counter of
 // records. One sample per series and millisecond: the newest value wins, held back for the next call if need
 // be. A record shorter than its struct is not read but counted, as sensor_short_records_total{iface, map};
-// label sets beyond series_max are counted as refused, their records are lost.
+// label sets beyond series_max are counted as refused, their records are lost. One that had no record for
+// RingSensorSpec::forget ends and makes room: a counter that comes again begins at its first record.
 //
 // Thread: the loop's. A ring has one reader: nothing else may consume the same rings.
 class RingSensor final : public Sensor {

@@ -6,6 +6,7 @@
 #include "adapters/cli/test_source.hpp"
 #include "adapters/control/client.hpp"
 #include "adapters/control/paths.hpp"
+#include "knowledge/enum_table.hpp"
 
 #include <boost/json.hpp>
 
@@ -215,17 +216,30 @@ int ask_command(const AskCommand& command, const std::vector<std::string>& argum
     return exit_ok;
 }
 
-template <std::size_t index> int ask_as(const std::vector<std::string>& arguments) {
-    return ask_command(commands[index], arguments);
+template <Question::Kind kind> int ask_as(const std::vector<std::string>& arguments) {
+    static_assert(has_row_for_each(commands, &AskCommand::kind, Question::Kind::signals));
+    return ask_command(commands[static_cast<std::size_t>(kind)], arguments);
 }
 
 } // namespace
 
-int eval_command(const std::vector<std::string>& arguments) { return ask_as<0>(arguments); }
-int explain_command(const std::vector<std::string>& arguments) { return ask_as<1>(arguments); }
-int whynot_command(const std::vector<std::string>& arguments) { return ask_as<2>(arguments); }
-int symptoms_command(const std::vector<std::string>& arguments) { return ask_as<3>(arguments); }
-int decisions_command(const std::vector<std::string>& arguments) { return ask_as<4>(arguments); }
-int signals_command(const std::vector<std::string>& arguments) { return ask_as<5>(arguments); }
+int eval_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::eval>(arguments);
+}
+int explain_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::explain>(arguments);
+}
+int whynot_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::whynot>(arguments);
+}
+int symptoms_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::symptoms>(arguments);
+}
+int decisions_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::decisions>(arguments);
+}
+int signals_command(const std::vector<std::string>& arguments) {
+    return ask_as<Question::Kind::signals>(arguments);
+}
 
 } // namespace homeostat::cli

@@ -1,7 +1,7 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
-#include "adapters/cli/load_test.hpp"
 #include "adapters/cli/options.hpp"
+#include "adapters/cli/test_document.hpp"
 
 #include <boost/json.hpp>
 
@@ -137,7 +137,7 @@ int check_command(const std::vector<std::string>& arguments) {
         if (auto loaded = load_config(config, files.policies, 1, diagnostics))
             std::ranges::move(loaded->review.bounds, std::back_inserter(bounds));
     if (files.configs.empty()) bounds = check_alone(files.policies, diagnostics).bounds;
-    for (const std::string& test : files.tests) load_test(test, diagnostics);
+    for (const std::string& test : files.tests) load_test_document(test, diagnostics);
     put_in_order(diagnostics);
     if (values.contains("json"))
         print_json(diagnostics, bounds);

@@ -2,17 +2,11 @@
 
 #include <boost/json.hpp>
 
-#include <algorithm>
-#include <array>
-
 namespace homeostat::cli {
 
 namespace json = boost::json;
 
 namespace {
-
-constexpr std::array<std::string_view, 6> kinds{"eval",     "explain",   "whynot",
-                                                "symptoms", "decisions", "signals"}; // as in Question::Kind
 
 constexpr std::size_t newest_max = 1'000'000;
 // A thousand years: no time that anybody means is farther away.
@@ -75,8 +69,6 @@ class Reader {
 
 } // namespace
 
-std::string_view to_text(Question::Kind kind) { return kinds[static_cast<std::size_t>(kind)]; }
-
 json::object question_json(const Question& question) {
     return {{"ask", to_text(question.kind)},  {"text", question.text},
             {"at", moment_json(question.at)}, {"only", question.only},
@@ -87,13 +79,14 @@ Result<Question> read_question(const json::object& object) {
     Reader reader(object);
     Question question;
     const std::string kind = reader.text("ask");
-    const auto known = std::ranges::find(kinds, kind);
-    if (known == kinds.end()) {
-        const std::string meant = nearest(kind, {kinds.begin(), kinds.end()});
-        reader.mistake("ask",
-                       meant.empty() ? "eval, explain, whynot, symptoms, decisions or signals" : meant);
+    if (const auto known = parse_question_kind(kind)) {
+        question.kind = *known;
     } else {
-        question.kind = static_cast<Question::Kind>(known - kinds.begin());
+        const std::vector<std::string> names = question_names();
+        std::string expected = nearest(kind, names);
+        if (expected.empty())
+            for (const std::string& name : names) expected += (expected.empty() ? "" : ", ") + name;
+        reader.mistake("ask", expected);
     }
     question.text = reader.text("text");
     question.at = reader.moment("at");

@@ -6,12 +6,7 @@
 
 #include <boost/json/object.hpp>
 
-#include <string_view>
-
 namespace homeostat::cli {
-
-// "eval", "explain" and so on.
-std::string_view to_text(Question::Kind kind);
 
 boost::json::object question_json(const Question& question);
 // Fails on what is no question, saying what was expected.

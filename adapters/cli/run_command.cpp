@@ -186,11 +186,12 @@ void start_log() {
     spdlog::set_default_logger(std::move(logger));
 }
 
-Result<boost::json::object> answer_request(const EngineState& state, const boost::json::object& request) {
+control::Reply answer_request(const EngineState& state, const boost::json::object& request) {
+    using control::Refused;
     const auto question = read_question(request);
-    if (!question) return std::unexpected(question.error());
+    if (!question) return std::unexpected(control::Refusal{Refused::request, question.error().what});
     const auto answer = ask(state, *question);
-    if (!answer) return std::unexpected(answer.error());
+    if (!answer) return std::unexpected(control::Refusal{Refused::question, answer.error().what});
     return answer_json(*answer);
 }
 

@@ -1,6 +1,6 @@
 #include "adapters/cli/command.hpp"
-#include "adapters/cli/load_test.hpp"
 #include "adapters/cli/options.hpp"
+#include "adapters/cli/test_document.hpp"
 #include "adapters/cli/test_report.hpp"
 #include "engine/policy_test/mutation.hpp"
 
@@ -83,7 +83,7 @@ struct Loaded {
 Loaded load_all(const std::vector<std::string>& paths) {
     Loaded loaded;
     for (const std::string& path : paths)
-        if (auto test = load_test(path, loaded.diagnostics))
+        if (auto test = load_test_document(path, loaded.diagnostics))
             loaded.files.push_back({.test = std::move(*test), .cases = {}});
     put_in_order(loaded.diagnostics);
     return loaded;

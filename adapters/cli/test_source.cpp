@@ -1,6 +1,6 @@
 #include "adapters/cli/test_source.hpp"
 
-#include "adapters/cli/load_test.hpp"
+#include "adapters/cli/test_document.hpp"
 #include "engine/policy_test/simulation.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ Result<const policy_test::TestCase*> choose(const policy_test::PolicyTest& test,
 Result<EngineState> play_case(const std::string& file, const std::string& name,
                               std::optional<Duration> until) {
     Diagnostics diagnostics;
-    const auto test = load_test(file, diagnostics);
+    const auto test = load_test_document(file, diagnostics);
     put_in_order(diagnostics);
     for (const Diagnostic& diagnostic : diagnostics) std::cerr << to_text(diagnostic) << "\n";
     if (!test || has_errors(diagnostics)) return failure(file + " cannot be played");

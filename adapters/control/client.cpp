@@ -12,7 +12,6 @@
 #include <filesystem>
 
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 namespace homeostat::control {
@@ -28,15 +27,6 @@ class Connection {
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection() { ::close(descriptor_); }
-
-    Result<void> wait_at_most(std::chrono::milliseconds patience) const {
-        const timeval time{.tv_sec = patience.count() / 1000,
-                           .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
-        for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO})
-            if (::setsockopt(descriptor_, SOL_SOCKET, option, &time, sizeof(time)) != 0)
-                return failed("set a time limit for", errno);
-        return {};
-    }
 
     Result<void> send(std::string_view text) const {
         while (!text.empty()) {
@@ -103,10 +93,9 @@ Result<void> check_greeting(const Result<json::object>& greeting, const std::str
 } // namespace
 
 Result<json::object> ask(const std::string& path, json::object request, std::chrono::milliseconds patience) {
-    const auto descriptor = connect_to(path);
+    const auto descriptor = connect_to(path, patience);
     if (!descriptor) return std::unexpected(descriptor.error());
     Connection connection(*descriptor, path);
-    if (auto limited = connection.wait_at_most(patience); !limited) return std::unexpected(limited.error());
     if (auto welcome = check_greeting(connection.receive(), path); !welcome)
         return std::unexpected(welcome.error());
     request["id"] = 1;
@@ -123,12 +112,13 @@ Result<json::object> ask(const std::string& path, json::object request, std::chr
 }
 
 std::vector<std::string> answering_sockets(const std::string& folder) {
+    constexpr std::chrono::seconds patience{1};
     std::vector<std::string> paths;
     std::error_code error;
     for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
          it.increment(error)) {
         if (!it->path().string().ends_with(".sock")) continue;
-        const auto descriptor = connect_to(it->path().string());
+        const auto descriptor = connect_to(it->path().string(), patience);
         if (!descriptor) continue;
         ::close(*descriptor);
         paths.push_back(it->path().string());

@@ -22,15 +22,17 @@ namespace homeostat::control {
 namespace asio = boost::asio;
 namespace json = boost::json;
 using Protocol = asio::local::stream_protocol;
-using ErrorCode = boost::system::error_code;
+using AsioError = boost::system::error_code;
 
 namespace {
 
 // A client can nest as deep as it likes, our stack cannot.
 constexpr std::size_t depth_max = 16;
 
-json::object error_object(const json::value& id, std::string_view code, std::string_view what) {
-    return {{"id", id}, {"error", {{"code", code}, {"what", what}}}};
+const ErrorCode& row_of(Refused kind) { return error_codes[static_cast<std::size_t>(kind)]; }
+
+json::object error_object(const json::value& id, const Refusal& refusal) {
+    return {{"id", id}, {"error", {{"code", row_of(refusal.kind).code}, {"what", refusal.what}}}};
 }
 
 bool may_ask(Protocol::socket& socket) {
@@ -50,13 +52,13 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void greet(const std::string& name) { write({{"protocol", protocol_version}, {"server", name}}, false); }
 
-    void refuse(std::string_view code, std::string_view what) {
-        write(error_object(nullptr, code, what), true);
+    void refuse(const Refusal& refusal, const json::value& id = nullptr) {
+        write(error_object(id, refusal), row_of(refusal.kind).closes);
     }
 
     void close() {
         timer_.cancel();
-        ErrorCode ignored;
+        AsioError ignored;
         (void)socket_.close(ignored);
     }
 
@@ -66,58 +68,58 @@ class Session : public std::enable_shared_from_this<Session> {
     void read() {
         expire_after(limits_.idle_max);
         asio::async_read_until(socket_, buffer_, '\n',
-                               [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) {
+                               [self = shared_from_this()](const AsioError& error, std::size_t bytes) {
                                    self->took(error, bytes);
                                });
     }
 
-    void took(const ErrorCode& error, std::size_t bytes) {
+    void took(const AsioError& error, std::size_t bytes) {
         if (!socket_.is_open()) return;
         if (error == asio::error::not_found)
-            return refuse("limit",
-                          "a request is longer than " + std::to_string(limits_.request_bytes_max) + " bytes");
+            return refuse({Refused::limit, "a request is longer than " +
+                                               std::to_string(limits_.request_bytes_max) + " bytes"});
         if (error) return close();
         const auto data = buffer_.data(); // what the iterator refers to
         const auto begin = asio::buffers_begin(data);
         const std::string line(begin, begin + static_cast<std::ptrdiff_t>(bytes) - 1);
         buffer_.consume(bytes);
-        bool is_last = false;
-        json::object reply = answer(line, is_last);
-        write(std::move(reply), is_last);
+        json::value id;
+        if (auto reply = answer(line, id))
+            write({{"id", id}, {"answer", std::move(*reply)}}, false);
+        else
+            refuse(reply.error(), id);
     }
 
-    json::object answer(const std::string& line, bool& is_last) {
+    Reply answer(const std::string& line, json::value& id) {
         json::parse_options options;
         options.max_depth = depth_max;
-        ErrorCode error;
+        AsioError error;
         const json::value value = json::parse(line, error, {}, options);
         const json::object* request = error ? nullptr : value.if_object();
-        if (request == nullptr) return error_object(nullptr, "request", "expected one JSON object on a line");
-        const json::value* given = request->if_contains("id");
-        const json::value id = given == nullptr ? json::value() : *given;
+        if (request == nullptr)
+            return std::unexpected(Refusal{Refused::request, "expected one JSON object on a line"});
+        if (const json::value* given = request->if_contains("id")) id = *given;
         const json::value* version = request->if_contains("protocol");
-        if (version == nullptr || *version != protocol_version) {
-            is_last = true;
-            return error_object(id, "protocol",
-                                "this controller speaks protocol " + std::to_string(protocol_version) +
-                                    "; use the homeostat that it was installed with");
-        }
-        auto result = ask_(state_, *request);
-        if (!result) return error_object(id, "question", result.error().what);
-        return {{"id", id}, {"answer", std::move(*result)}};
+        if (version == nullptr || *version != protocol_version)
+            return std::unexpected(Refusal{
+                Refused::protocol, "this controller speaks protocol " + std::to_string(protocol_version) +
+                                       "; use the homeostat that it was installed with"});
+        return ask_(state_, *request);
     }
 
     void write(json::object reply, bool is_last) {
         out_ = json::serialize(reply);
-        if (out_.size() > limits_.answer_bytes_max)
-            out_ = json::serialize(error_object(reply["id"], "question",
-                                                "the answer is longer than " +
-                                                    std::to_string(limits_.answer_bytes_max) +
-                                                    " bytes; ask for less"));
+        if (out_.size() > limits_.answer_bytes_max) {
+            const Refusal refusal{Refused::limit, "the answer is longer than " +
+                                                      std::to_string(limits_.answer_bytes_max) +
+                                                      " bytes; ask for less"};
+            out_ = json::serialize(error_object(reply["id"], refusal));
+            is_last = row_of(refusal.kind).closes;
+        }
         out_ += '\n';
         expire_after(limits_.unread_max);
         asio::async_write(socket_, asio::buffer(out_),
-                          [self = shared_from_this(), is_last](const ErrorCode& error, std::size_t) {
+                          [self = shared_from_this(), is_last](const AsioError& error, std::size_t) {
                               if (!self->socket_.is_open()) return;
                               if (error || is_last) return self->close();
                               self->read();
@@ -126,7 +128,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void expire_after(std::chrono::milliseconds time) {
         timer_.expires_after(time);
-        timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
+        timer_.async_wait([self = shared_from_this()](const AsioError& error) {
             if (!error) self->close();
         });
     }
@@ -153,7 +155,7 @@ struct Server::Impl {
     std::vector<std::weak_ptr<Session>> sessions{};
 
     void accept() {
-        acceptor->async_accept([this](const ErrorCode& error, Protocol::socket socket) {
+        acceptor->async_accept([this](const AsioError& error, Protocol::socket socket) {
             if (!acceptor) return;
             if (error) return accept_later();
             admit(std::move(socket));
@@ -164,7 +166,7 @@ struct Server::Impl {
     // No descriptors are left, most likely: asking again at once would only turn in a circle.
     void accept_later() {
         retry->expires_after(std::chrono::seconds{1});
-        retry->async_wait([this](const ErrorCode& error) {
+        retry->async_wait([this](const AsioError& error) {
             if (!error && acceptor) accept();
         });
     }
@@ -181,10 +183,10 @@ struct Server::Impl {
         if (sessions.size() >= 2 * limits.connections_max) return session->close();
         sessions.push_back(session);
         if (!is_allowed)
-            session->refuse("denied", "only root and the controller's own user may ask");
+            session->refuse({Refused::denied, "only root and the controller's own user may ask"});
         else if (!has_room)
-            session->refuse("limit",
-                            std::to_string(limits.connections_max) + " clients are connected, the limit");
+            session->refuse({Refused::limit,
+                             std::to_string(limits.connections_max) + " clients are connected, the limit"});
         else
             session->greet(name);
     }

@@ -10,6 +10,7 @@
 
 #include <boost/json/object.hpp>
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,8 +18,8 @@
 namespace homeostat::control {
 
 // Answers a request, or says why not. Called on the loop's thread; its cost must be bounded.
-using AskFunction =
-    std::function<Result<boost::json::object>(const EngineState& state, const boost::json::object& request)>;
+using Reply = std::expected<boost::json::object, Refusal>;
+using AskFunction = std::function<Reply(const EngineState& state, const boost::json::object& request)>;
 
 class Server final : public Service {
   public:

@@ -7,6 +7,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -32,12 +33,16 @@ std::unexpected<Error> system_failure(const std::string& what, const std::string
 
 const sockaddr* plain(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
-Result<void> make_folder(const std::string& path) {
-    const auto folder = std::filesystem::path(path).parent_path();
-    std::error_code error;
-    if (folder.empty() || std::filesystem::exists(folder, error)) return {};
-    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-        return system_failure("create folder", folder.string(), errno);
+// Each folder that is missing, for its owner alone.
+Result<void> make_folders(const std::string& path) {
+    std::filesystem::path folder;
+    for (const auto& name : std::filesystem::path(path).parent_path()) {
+        folder /= name;
+        std::error_code error;
+        if (std::filesystem::exists(folder, error)) continue;
+        if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+            return system_failure("create folder", folder.string(), errno);
+    }
     return {};
 }
 
@@ -47,34 +52,43 @@ Result<void> remove_stale(const std::string& path) {
     if (::lstat(path.c_str(), &file) != 0) return {};
     if (!S_ISSOCK(file.st_mode))
         return failure("control socket " + path + ": a file that is no socket is there");
-    const auto other = connect_to(path);
-    if (other) {
-        ::close(*other);
+    const auto other = connect_to(path, std::chrono::seconds{1});
+    if (other) ::close(*other);
+    if (other || other.error().number == EAGAIN)
         return failure("control socket " + path + ": another controller answers on it", EADDRINUSE);
-    }
     if (other.error().number != ECONNREFUSED) return std::unexpected(other.error());
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         return system_failure("remove stale socket", path, errno);
     return {};
 }
 
+bool limit_waiting(int descriptor, std::chrono::milliseconds patience) {
+    const timeval time{.tv_sec = patience.count() / 1000,
+                       .tv_usec = static_cast<suseconds_t>(patience.count() % 1000 * 1000)};
+    return ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) == 0 &&
+           ::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time)) == 0;
+}
+
 } // namespace
 
-Result<int> connect_to(const std::string& path) {
+Result<int> connect_to(const std::string& path, std::chrono::milliseconds patience) {
     const auto address = address_of(path);
     if (!address) return std::unexpected(address.error());
     const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return system_failure("open a socket for", path, errno);
-    if (::connect(descriptor, plain(*address), sizeof(*address)) == 0) return descriptor;
+    // Also connecting waits no longer than this: as long as nobody takes those who came before.
+    if (limit_waiting(descriptor, patience) && ::connect(descriptor, plain(*address), sizeof(*address)) == 0)
+        return descriptor;
     const int number = errno;
     ::close(descriptor);
+    if (number == EAGAIN) return failure("connect to " + path + ": it does not answer in time", number);
     return system_failure("connect to", path, number);
 }
 
 Result<SocketFile> SocketFile::listen(const std::string& path) {
     const auto address = address_of(path);
     if (!address) return std::unexpected(address.error());
-    if (auto made = make_folder(path); !made) return std::unexpected(made.error());
+    if (auto made = make_folders(path); !made) return std::unexpected(made.error());
     if (auto removed = remove_stale(path); !removed) return std::unexpected(removed.error());
     const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (descriptor < 0) return system_failure("open control socket", path, errno);

@@ -3,6 +3,7 @@
 
 #include "knowledge/error.hpp"
 
+#include <chrono>
 #include <string>
 
 #include <sys/types.h>
@@ -30,7 +31,8 @@ class SocketFile {
     ino_t inode_ = 0;
 };
 
-// A connected descriptor. Fails with errno: ECONNREFUSED where nobody answers.
-Result<int> connect_to(const std::string& path);
+// A connected descriptor; it waits at most `patience` for the connection, and then for each thing that is
+// sent or received. Fails with errno: ECONNREFUSED where nobody answers, EAGAIN where nobody does in time.
+Result<int> connect_to(const std::string& path, std::chrono::milliseconds patience);
 
 } // namespace homeostat::control

@@ -1,8 +1,10 @@
 #include "engine/policy_test/coverage.hpp"
 
+#include "policies/gates.hpp"
 #include "policies/overlay.hpp"
 #include "policies/promql/evaluate.hpp"
 #include "policies/promql/introspect.hpp"
+#include "policies/when.hpp"
 
 #include <algorithm>
 #include <set>
@@ -39,37 +41,36 @@ std::set<Labels> keys_of(const promql::Expr& expr, const EngineState& state, Ins
     return keys;
 }
 
-// The gates that a rule asks for, by the key that does.
-std::vector<std::pair<std::string, std::string>> gates_of(const AdaptationRule& rule) {
-    std::vector<std::pair<std::string, std::string>> gates; // gate, key
-    const auto add = [&](bool is_set, const char* gate, const char* key) {
-        if (is_set) gates.emplace_back(gate, key);
-    };
-    add(rule.min_hold > Duration{0}, "min_hold", "min_hold");
-    add(rule.cooldown > Duration{0}, "cooldown", "cooldown");
-    add(rule.budget.has_value(), "budget", "budget");
-    add(rule.max_active.has_value(), "max_active", "max_active");
-    add(rule.damp.has_value(), "damp", "damp");
-    add(!rule.requirements.empty(), "requires", "requires");
-    add(rule.verify && rule.verify->rollback, "backoff", "verify");
-    return gates;
-}
-
 // A gate that waits after something says something only once there was such a thing.
 bool counts_as_open(const GateVerdict& verdict) {
-    const bool waits = verdict.gate == "cooldown" || verdict.gate == "backoff" || verdict.gate == "damp";
-    return verdict.open && (!waits || verdict.facts.since.has_value());
+    const GateTraits* gate = find_gate(verdict.gate);
+    return verdict.open && (gate == nullptr || !gate->is_after || verdict.facts.since.has_value());
+}
+
+// The operands of `and` and `or`, and of these again; empty where it has none.
+std::vector<When> operands_of(const When& when) {
+    std::vector<When> operands;
+    if (when.kind != When::Kind::all && when.kind != When::Kind::any) return operands;
+    for (const When& operand : when.operands) {
+        const std::vector<When> inner = operands_of(operand);
+        if (inner.empty()) operands.push_back(operand);
+        operands.insert(operands.end(), inner.begin(), inner.end());
+    }
+    return operands;
 }
 
 } // namespace
 
 Coverage::Coverage(const PolicyTest& test) {
     const std::size_t tested = test.policies.size() - std::min(test.beside, test.policies.size());
+    std::vector<AdaptationRule> all;
+    for (const PolicyDocument& policy : test.policies)
+        all.insert(all.end(), policy.adaptations.begin(), policy.adaptations.end());
     for (const PolicyDocument& policy : std::span(test.policies).first(tested)) {
         for (const SignalRule& rule : policy.signals)
             add_parts("signal " + rule.name.text, rule.expr, rule.expr.expr, "");
         for (const SymptomRule& rule : policy.symptoms) add_symptom(rule);
-        for (const AdaptationRule& rule : policy.adaptations) add_adaptation(rule);
+        for (const AdaptationRule& rule : policy.adaptations) add_adaptation(rule, all);
     }
 }
 
@@ -155,7 +156,23 @@ void Coverage::add_symptom(const SymptomRule& rule) {
     }
 }
 
-void Coverage::add_adaptation(const AdaptationRule& rule) {
+// An operand that drives is false where nothing drives at all; another one where an instance goes without it.
+void Coverage::add_when(const AdaptationRule& rule) {
+    const std::vector<std::string> drivers = drivers_of(rule.when);
+    for (When& operand : operands_of(rule.when)) {
+        const Position at = rule.when_source.position(operand.offset);
+        const std::string what = "adaptation " + rule.name.text + ", when: '" + to_text(operand) + "'";
+        const bool drives = operand.kind == When::Kind::symptom &&
+                            std::ranges::find(drivers, operand.symptom) != drivers.end();
+        operands_.push_back({.when = rule.when,
+                             .operand = std::move(operand),
+                             .drives = drives,
+                             .is_true = add(rule.when_source, at, what, "true"),
+                             .is_false = add(rule.when_source, at, what, "false")});
+    }
+}
+
+void Coverage::add_adaptation(const AdaptationRule& rule, std::span<const AdaptationRule> all) {
     if (rule.enforcement == Enforcement::off) return;
     const auto add_keyed = [&](const std::string& name, const std::string& key, const char* wanted) {
         const auto place = rule.places.find(key);
@@ -164,8 +181,12 @@ void Coverage::add_adaptation(const AdaptationRule& rule) {
     };
     add_keyed(outcome_key(rule.name.text, "applied"), "name", "seen");
     add_keyed(outcome_key(rule.name.text, "removed"), "name", "seen");
-    for (const auto& [gate, key] : gates_of(rule))
-        for (const bool open : {false, true}) add_keyed(gate_key(rule.name.text, gate, open), key, "seen");
+    add_when(rule);
+    for (const GateTraits& gate : all_gates())
+        if (gate.is_asked != nullptr && gate.is_asked(rule, all))
+            for (const bool open : {false, true})
+                add_keyed(gate_key(rule.name.text, std::string(gate.name), open), std::string(gate.key),
+                          "seen");
     if (rule.enforcement != Enforcement::enforce) return;
     if (rule.verify)
         for (const char* outcome : {"verification held", "verification failed", "verification was moot"})
@@ -174,16 +195,15 @@ void Coverage::add_adaptation(const AdaptationRule& rule) {
         AdaptationRule one = rule;
         one.settings = {setting};
         const std::string key = outcome_key(rule.name.text, "attribute " + std::to_string(settings_.size()));
-        const std::string what = setting.kind == OverlaySetting::Kind::program ? "xdp.program"
-                                 : setting.kind == OverlaySetting::Kind::mode  ? "xdp.mode"
-                                                                               : "maps." + setting.map;
-        keyed_[key] = add(rule.name, setting.at, "adaptation " + rule.name.text + ": " + what, "winning");
+        keyed_[key] = add(rule.name, setting.at,
+                          "adaptation " + rule.name.text + ": " + attribute_text(setting), "winning");
         settings_.emplace_back(key, std::move(one));
     }
 }
 
 void Coverage::observe(const Simulation& simulation, const Decisions& decisions) {
     observe_conditions(simulation.state(), decisions);
+    observe_operands(simulation.state().knowledge);
     for (const SymptomChange& change : decisions.symptoms)
         reach(transition_key(change.symptom, change.from, change.to));
     for (const Receipt& receipt : decisions.receipts) observe_receipt(receipt);
@@ -210,6 +230,17 @@ void Coverage::observe_conditions(const EngineState& state, const Decisions& dec
             if (!present.empty() || !part.is_missing) points_[part.is_false].reached = true;
         }
         if (part.is_missing && present.empty()) points_[*part.is_missing].reached = true;
+    }
+}
+
+void Coverage::observe_operands(const Knowledge& knowledge) {
+    for (const Operand& operand : operands_) {
+        const std::set<Labels> keys = candidates_of(operand.when, knowledge.symptoms);
+        if (keys.empty() && operand.drives) points_[operand.is_false].reached = true;
+        for (const Labels& key : keys) {
+            const bool is_true = holds(operand.operand, key, knowledge.symptoms);
+            points_[is_true ? operand.is_true : operand.is_false].reached = true;
+        }
     }
 }
 

@@ -93,13 +93,12 @@ class Mutator {
     }
 
     void missing(const std::string& whose, const SymptomRule& rule, std::size_t i) {
-        constexpr std::array words{"hold", "raise", "clear"};
         for (const OnMissing to : {OnMissing::hold, OnMissing::raise, OnMissing::clear})
             if (to != rule.timing.on_missing)
                 add(rule.name, place_of(rule.places, "on_missing", rule.name),
                     whose + ": " +
-                        changed("on_missing", words[static_cast<std::size_t>(rule.timing.on_missing)],
-                                words[static_cast<std::size_t>(to)]),
+                        changed("on_missing", std::string(to_text(rule.timing.on_missing)),
+                                std::string(to_text(to))),
                     [i, to](PolicyDocument& d) { d.symptoms[i].timing.on_missing = to; });
     }
 
@@ -241,9 +240,28 @@ class Mutator {
                 whose + ": " + changed("max_active", std::to_string(max), std::to_string(max + 1)),
                 [i, max](PolicyDocument& d) { d.adaptations[i].max_active = max + 1; });
         }
-        if (rule.damp)
-            add(rule.name, place_of(rule.places, "damp", rule.name), whose + ": damp is gone",
-                [i](PolicyDocument& d) { d.adaptations[i].damp.reset(); });
+        if (rule.damp) damping(whose, rule, i);
+    }
+
+    void damping(const std::string& whose, const AdaptationRule& rule, std::size_t i) {
+        add(rule.name, place_of(rule.places, "damp", rule.name), whose + ": damp is gone",
+            [i](PolicyDocument& d) { d.adaptations[i].damp.reset(); });
+        duration(whose, rule.name, rule.places, "damp.half_life", rule.damp->half_life, false,
+                 [i](PolicyDocument& d) -> Duration& { return d.adaptations[i].damp->half_life; });
+        const auto number = [&](const std::string& key, std::int64_t Damping::* member) {
+            if (!rule.places.contains(key)) return;
+            const std::int64_t value = (*rule.damp).*member;
+            for (const std::int64_t to : {value * 2, value / 2}) {
+                Damping next = *rule.damp;
+                next.*member = to;
+                if (next.reuse < 1 || next.reuse >= next.suppress) continue;
+                add(rule.name, place_of(rule.places, key, rule.name),
+                    whose + ": " + changed(key, std::to_string(value), std::to_string(to)),
+                    [i, next](PolicyDocument& d) { d.adaptations[i].damp = next; });
+            }
+        };
+        number("damp.suppress", &Damping::suppress);
+        number("damp.reuse", &Damping::reuse);
     }
 
     static Duration half(Duration d) { return std::max(Duration{1}, d / 2); }
@@ -273,35 +291,19 @@ class Mutator {
     void overlay(const std::string& whose, const AdaptationRule& rule, std::size_t i) {
         for (std::size_t k = 0; k < rule.settings.size(); ++k) {
             const OverlaySetting& setting = rule.settings[k];
-            add(rule.name, setting.at, whose + ": " + name_of(setting) + " is no longer set",
+            add(rule.name, setting.at, whose + ": " + attribute_text(setting) + " is no longer set",
                 [i, k](PolicyDocument& d) {
                     auto& settings = d.adaptations[i].settings;
                     settings.erase(settings.begin() + static_cast<std::ptrdiff_t>(k));
                 });
             for (const auto& [field, value] : setting.value)
                 add(rule.name, setting.at,
-                    whose + ": " + name_of(setting) + (field.empty() ? "" : "." + field) + " " +
+                    whose + ": " + attribute_text(setting) + (field.empty() ? "" : "." + field) + " " +
                         std::to_string(value) + " becomes " + std::to_string(value + 1),
                     [i, k, changed = field](PolicyDocument& d) {
                         ++d.adaptations[i].settings[k].value[changed];
                     });
         }
-    }
-
-    static std::string name_of(const OverlaySetting& setting) {
-        switch (setting.kind) {
-        case OverlaySetting::Kind::program:
-            return "xdp.program";
-        case OverlaySetting::Kind::mode:
-            return "xdp.mode";
-        case OverlaySetting::Kind::entry: {
-            std::string key;
-            for (const Template::Part& part : setting.key.parts)
-                key += part.is_label ? "{{" + part.text + "}}" : part.text;
-            return "maps." + setting.map + "." + key;
-        }
-        }
-        return "";
     }
 
     const std::vector<PolicyDocument>& policies_;

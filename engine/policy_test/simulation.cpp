@@ -1,6 +1,6 @@
 #include "engine/policy_test/simulation.hpp"
 
-#include "engine/fakes.hpp"
+#include "engine/datapath_in_memory.hpp"
 #include "knowledge/overloaded.hpp"
 
 #include <algorithm>
@@ -187,7 +187,7 @@ struct Simulation::Play {
     const PolicyTest& test;
     const TestCase& test_case;
     EngineState state;
-    FakeDatapath datapath;
+    DatapathInMemory datapath;
     Telemetry telemetry;
     Decisions decisions;
 

@@ -1,4 +1,5 @@
 // Adaptations, alone and against each other.
+#include "policies/lint/flap_bound.hpp"
 #include "policies/lint/lint.hpp"
 #include "policies/lint/warning.hpp"
 #include "policies/overlay.hpp"
@@ -39,15 +40,8 @@ const OverlaySetting* contested(const AdaptationRule& a, const AdaptationRule& b
 }
 
 std::string what_is_set(const OverlaySetting& setting) {
-    switch (setting.kind) {
-    case OverlaySetting::Kind::program:
-        return "xdp.program";
-    case OverlaySetting::Kind::mode:
-        return "xdp.mode";
-    case OverlaySetting::Kind::entry:
-        return "entries of maps." + setting.map;
-    }
-    return "";
+    return setting.kind == OverlaySetting::Kind::entry ? "entries of maps." + setting.map
+                                                       : attribute_text(setting);
 }
 
 // What holds wherever the condition does: symptoms that must be raised, and those that must not.
@@ -127,13 +121,7 @@ class AdaptationLint {
                      std::to_string(penalty),
                  "expected damp.suppress above it, or a cooldown instead");
         // The highest penalty where applications follow each other as fast as they may.
-        const bool may_end_early =
-            (rule_.verify && rule_.verify->rollback) || !rule_.requirements.empty() ||
-            std::ranges::any_of(policies_.adaptations, [&](const AdaptationRule& other) {
-                return std::ranges::find(other.inhibits, rule_.name.text, &SourceText::text) !=
-                       other.inhibits.end();
-            });
-        const Duration apart = (may_end_early ? Duration{0} : rule_.min_hold) + rule_.cooldown;
+        const Duration apart = shortest_cycle(rule_, policies_, Duration{0}).time;
         const double half_lives =
             static_cast<double>(apart.count()) / static_cast<double>(rule_.damp->half_life.count());
         const double highest = Damping::penalty / (1 - std::exp2(-half_lives));

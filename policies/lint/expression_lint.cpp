@@ -1,5 +1,6 @@
 // Single expressions: windows, rates, counters and subqueries.
 #include "policies/lint/lint.hpp"
+#include "policies/lint/one_of.hpp"
 #include "policies/lint/thresholds.hpp"
 #include "policies/lint/warning.hpp"
 #include "policies/promql/functions.hpp"
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <span>
 
 namespace homeostat {
 
@@ -30,10 +30,6 @@ constexpr std::array<std::string_view, 3> of_gauges{"delta", "idelta", "deriv"};
 // Their results are hardly ever a number exactly.
 constexpr std::array<std::string_view, 7> measured{"rate",  "irate",          "increase",     "deriv",
                                                    "delta", "predict_linear", "avg_over_time"};
-
-bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
-    return std::ranges::find(names, name) != names.end();
-}
 
 Duration range_of_window(const Expr& matrix) {
     if (const auto* selector = std::get_if<Selector>(&matrix.node))

@@ -1,5 +1,6 @@
 #include "policies/lint/flap_bound.hpp"
 
+#include "policies/gates.hpp"
 #include "policies/lint/warning.hpp"
 
 #include <algorithm>
@@ -33,12 +34,6 @@ std::uint64_t beginnings(Duration cycle, Duration window = hour) {
 
 std::string times(std::uint64_t count) { return std::to_string(count) + (count == 1 ? " time" : " times"); }
 
-std::string to_text(const Template& text) {
-    std::string made;
-    for (const Template::Part& part : text.parts) made += part.is_label ? "{{" + part.text + "}}" : part.text;
-    return made;
-}
-
 // How many keys there can be of these labels, other than `fixed`; none where nothing limits them.
 std::optional<std::uint64_t> keys_of_shape(const ResultLabels& key, const std::set<std::string>& fixed) {
     if (key.open) return std::nullopt;
@@ -53,6 +48,19 @@ std::optional<std::uint64_t> keys_of_shape(const ResultLabels& key, const std::s
     return count;
 }
 
+// Others can take it away, or keep it away, while its symptoms stand.
+bool is_barred(const AdaptationRule& rule, const PolicySet& policies) {
+    return traits(Gate::requirements).is_asked(rule, policies.adaptations) ||
+           traits(Gate::inhibits).is_asked(rule, policies.adaptations);
+}
+
+// How long it surely stays, once applied.
+Duration sure_hold(const AdaptationRule& rule, const PolicySet& policies) {
+    return is_barred(rule, policies) ? Duration{0} : rule.min_hold;
+}
+
+std::string hold_text(const AdaptationRule& rule) { return "min_hold " + to_text(rule.min_hold); }
+
 // One adaptation, with what limits how often it is applied.
 class Applications {
   public:
@@ -66,14 +74,14 @@ class Applications {
         Limit least_of = by_instances(fixed);
         if (rule_.budget) {
             const std::uint64_t windows = beginnings(rule_.budget->window);
-            least_of = least(least_of, {windows * rule_.budget->count,
-                                        "budget " + std::to_string(rule_.budget->count) + "/" +
-                                            homeostat::to_text(rule_.budget->window)});
+            least_of = least(least_of,
+                             {windows * rule_.budget->count, "budget " + std::to_string(rule_.budget->count) +
+                                                                 "/" + to_text(rule_.budget->window)});
         }
         if (rule_.max_active && hold() > Duration{0})
-            least_of =
-                least(least_of, {*rule_.max_active * beginnings(hold()),
-                                 "max_active " + std::to_string(*rule_.max_active) + ", " + hold_text()});
+            least_of = least(least_of,
+                             {*rule_.max_active * beginnings(hold()),
+                              "max_active " + std::to_string(*rule_.max_active) + ", " + hold_text(rule_)});
         return least_of;
     }
 
@@ -90,39 +98,11 @@ class Applications {
   private:
     // Of an instance by its gates alone.
     Limit by_gates(Duration window = hour) const {
-        const bool rolls_back = rule_.verify && rule_.verify->rollback;
-        const Duration lasting = hold() + rule_.cooldown;
-        Duration cycle = std::max(lasting, 2 * limits_.tick);
-        std::string because = "two ticks of " + homeostat::to_text(limits_.tick) + " for each";
-        if (lasting >= 2 * limits_.tick)
-            because = hold() == Duration{0} ? "cooldown " + homeostat::to_text(rule_.cooldown)
-                      : rule_.cooldown == Duration{0}
-                          ? hold_text()
-                          : hold_text() + ", cooldown " + homeostat::to_text(rule_.cooldown);
-        if (rolls_back) {
-            const Duration failing = std::max(
-                rule_.verify->within + std::max(rule_.verify->backoff, rule_.cooldown), limits_.tick);
-            if (failing < cycle) {
-                cycle = failing;
-                because = "verify.within " + homeostat::to_text(rule_.verify->within) + ", backoff " +
-                          homeostat::to_text(rule_.verify->backoff);
-            }
-        }
-        return {beginnings(cycle, window), because};
+        ShortestCycle cycle = shortest_cycle(rule_, policies_, limits_.tick);
+        return {beginnings(cycle.time, window), std::move(cycle.because)};
     }
 
-    // Others can take it away, or keep it away, while its symptoms stand.
-    bool is_barred() const {
-        return !rule_.requirements.empty() ||
-               std::ranges::any_of(policies_.adaptations, [&](const AdaptationRule& other) {
-                   return std::ranges::any_of(
-                       other.inhibits, [&](const SourceText& name) { return name.text == rule_.name.text; });
-               });
-    }
-
-    // How long it surely stays, once applied.
-    Duration hold() const { return is_barred() ? Duration{0} : rule_.min_hold; }
-    std::string hold_text() const { return "min_hold " + homeostat::to_text(rule_.min_hold); }
+    Duration hold() const { return sure_hold(rule_, policies_); }
 
     // 0 where nothing limits them.
     std::uint64_t key_count(const std::set<std::string>& fixed) const {
@@ -152,7 +132,7 @@ class Applications {
     // Where the overlay can go while the condition stands, that is no limit; nor where several instances of a
     // symptom agree with one key, since one may be raised when the other ends.
     std::optional<Limit> by_symptoms() const {
-        if (is_barred() || (rule_.verify && rule_.verify->rollback)) return std::nullopt;
+        if (is_barred(rule_, policies_) || (rule_.verify && rule_.verify->rollback)) return std::nullopt;
         std::set<std::string> names;
         for (const auto& [name, offset] : symptoms_of(rule_.when)) names.insert(name);
         Limit sum{1, ""}; // it may be true already when the hour begins
@@ -163,8 +143,8 @@ class Applications {
             const Duration lasting = timing.for_ + std::min(timing.keep, timing.forget);
             if (lasting == Duration{0}) return std::nullopt;
             sum.count += beginnings(std::max(lasting, 2 * limits_.tick));
-            sum.because += (sum.because.empty() ? "" : " and ") + name + " with for " +
-                           homeostat::to_text(timing.for_) + ", keep " + homeostat::to_text(timing.keep);
+            sum.because += (sum.because.empty() ? "" : " and ") + name + " with for " + to_text(timing.for_) +
+                           ", keep " + to_text(timing.keep);
         }
         return sum;
     }
@@ -243,6 +223,24 @@ std::vector<std::string> targets_of(const PolicySet& policies, const FlapLimits&
 }
 
 } // namespace
+
+ShortestCycle shortest_cycle(const AdaptationRule& rule, const PolicySet& policies, Duration tick) {
+    const Duration hold = sure_hold(rule, policies);
+    const Duration lasting = hold + rule.cooldown;
+    ShortestCycle cycle{std::max(lasting, 2 * tick), "two ticks of " + to_text(tick) + " for each"};
+    if (lasting >= 2 * tick)
+        cycle.because = hold == Duration{0} ? "cooldown " + to_text(rule.cooldown)
+                        : rule.cooldown == Duration{0}
+                            ? hold_text(rule)
+                            : hold_text(rule) + ", cooldown " + to_text(rule.cooldown);
+    if (!rule.verify || !rule.verify->rollback) return cycle;
+    const Duration failing =
+        std::max(rule.verify->within + std::max(rule.verify->backoff, rule.cooldown), tick);
+    if (failing < cycle.time)
+        cycle = {failing, "verify.within " + to_text(rule.verify->within) + ", backoff " +
+                              to_text(rule.verify->backoff)};
+    return cycle;
+}
 
 std::vector<FlapBound> flap_bounds(const PolicySet& policies, const promql::Schema& schema,
                                    const FlapLimits& limits) {

@@ -9,6 +9,15 @@
 
 namespace homeostat {
 
+// The shortest time from one application of an instance to its next one, as its own gates allow it.
+struct ShortestCycle {
+    Duration time{};
+    std::string because; // "min_hold 5s, cooldown 10s"
+};
+
+// `tick`: the shortest time between two ticks.
+ShortestCycle shortest_cycle(const AdaptationRule& rule, const PolicySet& policies, Duration tick);
+
 struct FlapLimits {
     Duration tick = std::chrono::milliseconds{100}; // ticks come no more often, on average
     std::size_t instances_per_adaptation_max = 1'000;

@@ -1,7 +1,5 @@
 #include "policies/lint/schema.hpp"
 
-#include <algorithm>
-
 namespace homeostat {
 
 namespace {
@@ -22,12 +20,6 @@ void add_signals(const PolicySet& policies, Schema& schema) {
 }
 
 } // namespace
-
-const Symptom* find_symptom(const PolicySet& policies, const std::string& name) {
-    const auto found = std::ranges::find(
-        policies.symptoms, name, [](const Symptom& s) -> const std::string& { return s.rule.name.text; });
-    return found == policies.symptoms.end() ? nullptr : &*found;
-}
 
 ResultLabels key_of(const Symptom& symptom, const Schema& schema) {
     return promql::labels_of_result(symptom.rule.raise.expr, schema);

@@ -16,7 +16,4 @@ promql::ResultLabels key_of(const Symptom& symptom, const promql::Schema& schema
 std::vector<promql::ResultLabels> keys_of(const AdaptationRule& rule, const PolicySet& policies,
                                           const promql::Schema& schema);
 
-// nullptr where there is none of the name.
-const Symptom* find_symptom(const PolicySet& policies, const std::string& name);
-
 } // namespace homeostat

@@ -134,7 +134,8 @@ class SymptomLint {
 
     // A signal has what its expression has; records of rings come and go; of the unknown all may be.
     bool can_lack_series(const Selector& selector) const {
-        if (const SignalRule* signal = find_signal(selector)) return can_lack(signal->expr.expr);
+        if (const SignalRule* signal = find_signal(policies_, selector.metric_name))
+            return can_lack(signal->expr.expr);
         const auto metric = context_.schema.find(selector.metric_name);
         if (metric == context_.schema.end()) return true;
         return metric->second.kind != MetricKind::state && metric->second.kind != MetricKind::counter;
@@ -144,15 +145,9 @@ class SymptomLint {
     bool answers_by_number(const Expr& expr) const {
         if (const auto* binary = std::get_if<Binary>(&expr.node)) return binary->returns_bool;
         const auto* selector = std::get_if<Selector>(&expr.node);
-        const SignalRule* signal = selector != nullptr ? find_signal(*selector) : nullptr;
+        const SignalRule* signal =
+            selector != nullptr ? find_signal(policies_, selector->metric_name) : nullptr;
         return signal != nullptr && answers_by_number(signal->expr.expr);
-    }
-
-    const SignalRule* find_signal(const Selector& selector) const {
-        const auto found =
-            std::ranges::find(policies_.signals, selector.metric_name,
-                              [](const SignalRule& rule) -> const std::string& { return rule.name.text; });
-        return found == policies_.signals.end() ? nullptr : &*found;
     }
 
     bool check_any_sample() {

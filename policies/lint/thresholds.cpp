@@ -1,12 +1,12 @@
 #include "policies/lint/thresholds.hpp"
 
+#include "policies/lint/one_of.hpp"
 #include "policies/promql/functions.hpp"
 #include "policies/template.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <span>
 
 namespace homeostat {
 
@@ -28,10 +28,6 @@ using promql::Type;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t conjunctions_max = 64;
-
-bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
-    return std::ranges::find(names, name) != names.end();
-}
 
 // Over time, these are the value itself while it rests.
 constexpr std::array<std::string_view, 5> resting{"max_over_time", "min_over_time", "avg_over_time",

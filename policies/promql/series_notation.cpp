@@ -8,8 +8,6 @@
 
 namespace homeostat::promql {
 
-namespace {
-
 std::optional<double> take_number(std::string_view& text) {
     std::string_view rest = text;
     if (rest.starts_with('+')) rest.remove_prefix(1);
@@ -19,6 +17,8 @@ std::optional<double> take_number(std::string_view& text) {
     text = rest.substr(static_cast<std::size_t>(end - rest.data()));
     return value;
 }
+
+namespace {
 
 // What a word stands for.
 struct Run {

@@ -20,6 +20,9 @@ using SeriesValues = std::vector<std::optional<double>>;
 // the word that is none of these.
 Result<SeriesValues> parse_series_values(std::string_view text);
 
+// Takes a number off the text's beginning, also one with a plus before it; none where there is no number.
+std::optional<double> take_number(std::string_view& text);
+
 // name{label="value",…}, {…} or name: labels by equality only.
 Result<Labels> parse_series(std::string_view text);
 

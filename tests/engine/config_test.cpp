@@ -59,6 +59,7 @@ record = "net_event"
 labels = { src = "saddr", proto = { field = "l4", enum = "ip_proto" } }
 count  = "events_total"
 valid  = "2s"
+forget = "1m"
 urgent = true
 
 [[sensor]]
@@ -113,6 +114,7 @@ TEST(Config, IsReadWhole) {
                                {.field = "l4", .label = "proto", .enumeration = "ip_proto", .at = {}}}));
     EXPECT_EQ(ring.count, "events_total");
     EXPECT_EQ(ring.valid, Duration{std::chrono::seconds{2}});
+    EXPECT_EQ(ring.forget, Duration{std::chrono::minutes{1}});
     EXPECT_TRUE(ring.urgent);
     EXPECT_EQ(config->sensors[2].name, "rtnetlink");
 }
@@ -124,6 +126,18 @@ std::vector<std::string> mistakes(const std::string& text) {
     std::vector<std::string> lines;
     for (const Diagnostic& diagnostic : diagnostics) lines.push_back(to_text(diagnostic));
     return lines;
+}
+
+TEST(Config, ARecordIsNotForgottenWhileItIsValid) {
+    const std::string ring =
+        "version = 1\n[[interface]]\nname = \"eth0\"\n[[sensor]]\ntype = \"bpf-ringbuf\"\n"
+        "map = \"events\"\nrecord = \"event\"\ncount = \"events_total\"\n";
+    EXPECT_THAT(
+        mistakes(ring + "valid = \"10m\"\n"),
+        ElementsAre("c:9:9: a record would be forgotten after 5m, while it is valid; expected a 'forget' "
+                    "of at least 10m"));
+    EXPECT_THAT(mistakes(ring + "valid = \"10m\"\nforget = \"10m\"\n"), IsEmpty());
+    EXPECT_THAT(mistakes(ring + "forget = \"0s\"\n"), ElementsAre(testing::HasSubstr("at least 1ms")));
 }
 
 TEST(Config, TellsAllItsMistakesAtOnceWithTheirPlaces) {

@@ -163,7 +163,7 @@ class RunnerTest : public testing::Test {
     }
 
     Log log_;
-    FakeDatapath kernel_{{"eth0"}};
+    DatapathInMemory kernel_{{"eth0"}};
     std::optional<Runner> runner_;
     std::thread thread_;
 

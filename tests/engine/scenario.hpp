@@ -2,8 +2,9 @@
 // outcome is an input of the next tick.
 #pragma once
 
-#include "engine/fakes.hpp"
+#include "engine/datapath_in_memory.hpp"
 #include "engine/tick.hpp"
+#include "tests/engine/fakes.hpp"
 #include "tests/policies/script.hpp"
 
 #include <memory>
@@ -75,7 +76,7 @@ class Scenario {
     std::optional<double> value(const std::string& series) const;
 
     EngineState state;
-    FakeDatapath kernel{{"eth0", "eth1"}};
+    DatapathInMemory kernel{{"eth0", "eth1"}};
     std::vector<Decisions> history;
 
   private:

@@ -80,7 +80,7 @@ TEST(Controller, ChangesNothingInShadow) {
     EngineState state(shadow);
     Inputs inputs;
     inputs.now = at_ms(1000);
-    inputs.observed = FakeDatapath({"eth0", "eth1"}).read_back();
+    inputs.observed = DatapathInMemory({"eth0", "eth1"}).read_back();
     inputs.readings.batches.push_back({.sensor = {},
                                        .time = inputs.now,
                                        .defined = {{0, labels_of(eth0)}},

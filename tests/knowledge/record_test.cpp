@@ -64,6 +64,32 @@ TEST(Record, AtTheStoresLimitWhatFittedIsRecorded) {
     EXPECT_EQ(knowledge.series.losses().series_refused, 1U);
 }
 
+TEST(Record, AtTheStoresLimitAFamilyThatIsGoneEndsAllTheSame) {
+    Knowledge knowledge(StoreLimits{.series_max = 1, .samples_per_series_max = 10});
+    EXPECT_FALSE(record_ups(knowledge, {"a", "b"}, at_ms(1000)));
+    ASSERT_TRUE(record_ups(knowledge, {}, at_ms(2000)));
+    EXPECT_EQ(value(knowledge, up("a"), at_ms(2000)), std::nullopt);
+}
+
+TEST(Record, ASeriesThatTheStoreForgotIsMadeAgain) {
+    Knowledge knowledge;
+    ASSERT_TRUE(record_ups(knowledge, {"a"}, at_ms(1000)));
+    ASSERT_TRUE(record_ups(knowledge, {"a"}, at_ms(2000)));
+    knowledge.series.forget_unseen(at_ms(1'000'000), Duration{1000});
+    ASSERT_EQ(knowledge.series.size(), 0U);
+    ASSERT_TRUE(record_ups(knowledge, {"a"}, at_ms(1'000'001)));
+    EXPECT_EQ(value(knowledge, up("a"), at_ms(1'000'001)), 1);
+}
+
+TEST(Record, TheSameSeriesInAnotherOrderGoOn) {
+    Knowledge knowledge;
+    ASSERT_TRUE(record_ups(knowledge, {"a", "b"}, at_ms(1000)));
+    ASSERT_TRUE(record_ups(knowledge, {"b", "a"}, at_ms(2000)));
+    ASSERT_TRUE(record_ups(knowledge, {"b"}, at_ms(3000)));
+    EXPECT_EQ(value(knowledge, up("a"), at_ms(3000)), std::nullopt);
+    EXPECT_EQ(value(knowledge, up("b"), at_ms(3000)), 1);
+}
+
 TEST(Record, AtTheStoresLimitANewSeriesDoesNotEndTheOldOnes) {
     Knowledge knowledge(StoreLimits{.series_max = 2, .samples_per_series_max = 10});
     ASSERT_TRUE(record_ups(knowledge, {"b", "c"}, at_ms(1000)));

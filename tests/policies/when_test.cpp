@@ -133,5 +133,12 @@ TEST(When, EvidenceIsWhatSpeaksForItAndAgreesWithTheKey) {
     EXPECT_EQ(names, (std::vector<std::string>{"a", "b"}));
 }
 
+TEST(When, IsWrittenAsItWasReadWithItsParentheses) {
+    const auto written = [](std::string_view text) { return to_text(parse_when(text).value()); };
+    for (const std::string text : {"a", "a and not b", "a and (b or c)", "a and not (b or not c)"})
+        EXPECT_EQ(written(text), text);
+    EXPECT_EQ(written("a or b and c"), "a or (b and c)");
+}
+
 } // namespace
 } // namespace homeostat

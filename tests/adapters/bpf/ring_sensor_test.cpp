@@ -182,6 +182,41 @@ TEST_F(RingSensorTest, LabelSetsBeyondTheLimitAreCountedAndEndedOnesMakeRoom) {
     EXPECT_EQ(values_[R"(over_limit_pps{hue="red",iface="lab0",source="9"})"], 90);
 }
 
+TEST_F(RingSensorTest, WhatHadNoRecordForLongEndsWithItsCounterAndMakesRoom) {
+    RingSensorSpec forgetful = spec();
+    forgetful.forget = Duration(1'000);
+    const auto reader = sensor(forgetful, 6); // two label sets of three series
+    for (std::uint32_t source = 0; source < 2; ++source) ASSERT_TRUE(emit({1, source, 1, 0, 0}));
+    collect(*reader, 1'000);
+    ASSERT_TRUE(emit({1, 1, 2, 0, 0}));
+    collect(*reader, 1'500);
+    ASSERT_TRUE(emit({1, 2, 3, 0, 0}));
+    EXPECT_EQ(collect(*reader, 1'999).refused, 3u) << "forged sources took all the room";
+    EXPECT_EQ(collect(*reader, 2'000).ended.size(), 3u) << "both gauges and the counter";
+    EXPECT_TRUE(collect(*reader, 2'100).ended.empty()) << "once";
+    ASSERT_TRUE(emit({1, 2, 3, 0, 0}));
+    EXPECT_EQ(collect(*reader, 2'200).refused, 0u);
+    EXPECT_EQ(values_[R"(events_total{hue="red",iface="lab0",source="2"})"], 1);
+    EXPECT_EQ(series_.size(), 6u);
+}
+
+TEST_F(RingSensorTest, AForgottenCounterThatComesAgainBeginsAnew) {
+    RingSensorSpec forgetful = spec();
+    forgetful.forget = Duration(1'000);
+    forgetful.valid = Duration(100);
+    const auto reader = sensor(forgetful);
+    ASSERT_TRUE(emit({1, 7, 1, 0, 0}));
+    ASSERT_TRUE(emit({1, 7, 1, 0, 0}));
+    collect(*reader, 1'000);
+    EXPECT_EQ(values_["events_total" + red], 2);
+    EXPECT_EQ(collect(*reader, 1'100).ended.size(), 2u);
+    EXPECT_EQ(collect(*reader, 2'000).ended.size(), 1u);
+    EXPECT_TRUE(series_.empty());
+    ASSERT_TRUE(emit({1, 7, 1, 0, 0}));
+    EXPECT_EQ(collect(*reader, 3'000).defined.size(), 3u);
+    EXPECT_EQ(values_["events_total" + red], 1);
+}
+
 TEST_F(RingSensorTest, AShortRecordIsCountedAndNotRead) {
     const auto reader = sensor(spec());
     emit_short();

@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -47,10 +48,12 @@ class Folder {
     std::string path_;
 };
 
-// Echoes the request's text; "big" asks for many bytes.
-Result<json::object> echo(const EngineState& state, const json::object& request) {
+// Echoes the request's text; "big" asks for many bytes, and to "why" there is no answer.
+control::Reply echo(const EngineState& state, const json::object& request) {
+    using control::Refused;
     const json::value* text = request.if_contains("text");
-    if (text == nullptr) return failure("expected a text");
+    if (text == nullptr) return std::unexpected(control::Refusal{Refused::request, "expected a text"});
+    if (*text == "why") return std::unexpected(control::Refusal{Refused::question, "nobody knows"});
     if (*text == "big") return json::object{{"text", std::string(100'000, 'x')}};
     return json::object{{"text", *text}, {"generation", state.generation->number}};
 }
@@ -82,11 +85,8 @@ class Loop {
 // A client that can do anything wrong.
 class RawClient {
   public:
-    explicit RawClient(const std::string& path) : descriptor_(control::connect_to(path).value()) {
-        const timeval patience{.tv_sec = 30, .tv_usec = 0};
-        ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-        ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    }
+    explicit RawClient(const std::string& path)
+        : descriptor_(control::connect_to(path, std::chrono::seconds{30}).value()) {}
     RawClient(const RawClient&) = delete;
     RawClient& operator=(const RawClient&) = delete;
     ~RawClient() { ::close(descriptor_); }
@@ -150,6 +150,36 @@ TEST(ControlSocket, AnswersGarbageWithAnErrorAndGoesOn) {
     }
     client.send("{\"id\":{\"a\":[null]},\"protocol\":1,\"text\":5}\n");
     EXPECT_EQ(client.line(), R"({"id":{"a":[null]},"answer":{"text":5,"generation":1}})");
+}
+
+// The code of the error in a line; "" where there is none.
+std::string code_of(const std::string& line) {
+    const json::value value = json::parse(line.empty() ? "{}" : line);
+    const json::value* error = value.as_object().if_contains("error");
+    return error == nullptr ? "" : std::string(error->at("code").as_string());
+}
+
+TEST(ControlSocket, RefusesByTheCodesOfItsTableAndHangsUpAfterThoseThatSaySo) {
+    struct Case {
+        control::Refused kind;
+        std::string request;
+    };
+    const std::array<Case, 5> cases{{{control::Refused::protocol, R"({"protocol":2,"text":"a"})"},
+                                     {control::Refused::request, "no JSON"},
+                                     {control::Refused::request, R"({"protocol":1})"},
+                                     {control::Refused::question, R"({"protocol":1,"text":"why"})"},
+                                     {control::Refused::limit, R"({"protocol":1,"text":"big"})"}}};
+    const Folder folder;
+    const Loop loop(folder.socket(), {.answer_bytes_max = 10'000});
+    for (const Case& one : cases) {
+        const RawClient client(folder.socket());
+        client.line();
+        client.send(one.request + "\n");
+        const control::ErrorCode& expected = control::error_codes[static_cast<std::size_t>(one.kind)];
+        EXPECT_EQ(code_of(client.line()), expected.code) << one.request;
+        client.send("{\"protocol\":1,\"text\":\"on\"}\n");
+        EXPECT_EQ(client.line().empty(), expected.closes) << one.request;
+    }
 }
 
 TEST(ControlSocket, RefusesAnotherVersionByItsName) {
@@ -299,6 +329,29 @@ TEST(SocketFiles, DoNotReplaceAFileOfAnotherKind) {
     ASSERT_FALSE(server);
     EXPECT_THAT(server.error().what, HasSubstr("a file that is no socket is there"));
     EXPECT_TRUE(fs::exists(folder.socket()));
+}
+
+TEST(SocketFiles, MakeEveryFolderThatIsMissingForTheirOwnerAlone) {
+    const Folder folder;
+    const fs::path parent = fs::path(folder.socket()).parent_path() / "a" / "b";
+    const auto file = SocketFile::listen((parent / "c.sock").string());
+    ASSERT_TRUE(file) << file.error().what;
+    for (const fs::path& made : {parent, parent.parent_path()})
+        EXPECT_EQ(fs::status(made).permissions(), fs::perms::owner_all) << made;
+}
+
+TEST(SocketFiles, ThatNobodyTakesConnectionsFromAreNotWaitedForForever) {
+    const Folder folder;
+    const auto file = SocketFile::listen(folder.socket());
+    ASSERT_TRUE(file);
+    constexpr std::chrono::milliseconds patience{50};
+    std::vector<int> waiting;
+    auto one = control::connect_to(folder.socket(), patience);
+    for (; one; one = control::connect_to(folder.socket(), patience)) waiting.push_back(*one);
+    EXPECT_THAT(one.error().what, HasSubstr("it does not answer in time"));
+    EXPECT_THAT(text_of(control::ask(folder.socket(), {}, patience)),
+                HasSubstr("it does not answer in time"));
+    for (const int descriptor : waiting) ::close(descriptor);
 }
 
 TEST(SocketFiles, AreFoundWhereSomebodyAnswers) {

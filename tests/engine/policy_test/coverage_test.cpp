@@ -72,5 +72,48 @@ holds = 'link_up == 1'
     EXPECT_THAT(lines, Not(Contains("4: symptom flood, raise: 'pps > 100': never true")));
 }
 
+constexpr std::string_view two_symptoms = R"(version = 1
+[[symptom]]
+name  = "flood"
+raise = 'pps > 100'
+[[symptom]]
+name  = "quiet"
+raise = 'hush > 0'
+[[adaptation]]
+name     = "guard"
+when     = "flood and not quiet"
+priority = 1
+set.interface."{{iface}}".xdp.program = "guard"
+[[adaptation]]
+name     = "hold"
+when     = "quiet or flood"
+inhibits = ["guard"]
+priority = 2
+set.interface."{{iface}}".maps.limits.udp = { pps = 10 }
+verify.expect = 'pps < 1'
+)";
+
+TEST(CoverageOfTests, LooksAtEachOperandOfWhen) {
+    const auto lines = missed(R"([[test]]
+name = "t"
+series = [{ series = 'pps{iface="eth0"}', values = "1 200" }]
+[[test.expect]]
+holds = 'link_up == 1'
+)",
+                              two_symptoms);
+    EXPECT_THAT(lines, Contains("10: adaptation guard, when: 'not quiet': never false"));
+    EXPECT_THAT(lines, Not(Contains("10: adaptation guard, when: 'not quiet': never true")));
+    EXPECT_THAT(lines, Not(Contains(testing::HasSubstr("when: 'flood'"))));
+    EXPECT_THAT(lines, Contains("15: adaptation hold, when: 'quiet': never true"));
+}
+
+TEST(CoverageOfTests, LooksAtTheGatesThatOthersClose) {
+    const auto lines = missed(quiet, two_symptoms);
+    EXPECT_THAT(lines, Contains("9: adaptation guard, gate inhibits: closed: never seen"));
+    EXPECT_THAT(lines, Contains("11: adaptation guard, gate verification: closed: never seen"));
+    EXPECT_THAT(lines, Not(Contains(testing::HasSubstr("adaptation hold, gate inhibits"))));
+    EXPECT_THAT(lines, Not(Contains(testing::HasSubstr("gate in_flight"))));
+}
+
 } // namespace
 } // namespace homeostat::policy_test

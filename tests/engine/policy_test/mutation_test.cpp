@@ -67,6 +67,29 @@ active = []
     EXPECT_TRUE(mutants_of(test.policies, 1).empty());
 }
 
+TEST(Mutation, ChangesTheNumbersOfDampThatAreWrittenAndFitTogether) {
+    constexpr std::string_view policy = R"(version = 1
+[[symptom]]
+name  = "flood"
+raise = 'pps > 100'
+[[adaptation]]
+name = "guard"
+when = "flood"
+damp = { half_life = "10s", suppress = 2_000, reuse = 1_500 }
+set.interface."{{iface}}".xdp.program = "guard"
+)";
+    const PolicyTest test =
+        test_of("[[test]]\nname = \"t\"\n[[test.expect]]\nat = \"1s\"\nactive = []\n", policy);
+    std::vector<std::string> changes;
+    for (const Mutant& mutant : mutants_of(test.policies))
+        if (mutant.what.find("damp") != std::string::npos) changes.push_back(mutant.what);
+    EXPECT_THAT(changes, UnorderedElementsAre("adaptation guard: damp is gone",
+                                              "adaptation guard: damp.half_life 10s becomes 20s",
+                                              "adaptation guard: damp.half_life 10s becomes 5s",
+                                              "adaptation guard: damp.suppress 2000 becomes 4000",
+                                              "adaptation guard: damp.reuse 1500 becomes 750"));
+}
+
 TEST(Mutation, ATestThatSaysLittleNoticesLittle) {
     const Tried tried = try_all(R"([[test]]
 name = "guarded"

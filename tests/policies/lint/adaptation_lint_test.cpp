@@ -88,6 +88,13 @@ TEST(Damping, LeavesRoomForOneApplication) {
     EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "cooldown = '30m'\ndamp = {}"), ""),
                 ElementsAre(HasSubstr("[damp-never-binds]")));
     EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, "damp = {}"), ""), IsEmpty());
+    // A rollback ends it before min_hold, and its back-off holds it off.
+    const std::string rolls_back =
+        "min_hold = '1h'\nverify = { expect = 'pps < 1', within = '5s', backoff = ";
+    EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, rolls_back + "'30m' }\ndamp = {}"), ""),
+                ElementsAre(HasSubstr("applications are at least 30m5s apart")));
+    EXPECT_THAT(told(adaptation("a", "s or t", eth0_guard, rolls_back + "'30s' }\ndamp = {}"), ""),
+                IsEmpty());
 }
 
 std::vector<std::string> verify_told(const std::string& more) {

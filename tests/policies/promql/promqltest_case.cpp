@@ -1,10 +1,10 @@
 #include "tests/policies/promql/promqltest_case.hpp"
 
 #include "policies/promql/parser.hpp"
+#include "policies/promql/series_notation.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -26,16 +26,6 @@ bool accept(std::string_view& text, std::string_view word) {
     if (!word.ends_with(':') && !rest.empty() && rest[0] != ' ' && rest[0] != '\t') return false;
     text = trimmed(text.substr(word.size()));
     return true;
-}
-
-std::optional<double> take_number(std::string_view& text) {
-    std::string_view rest = text;
-    if (rest.starts_with('+')) rest.remove_prefix(1);
-    double value = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-    if (error != std::errc{}) return std::nullopt;
-    text = rest.substr(static_cast<std::size_t>(end - rest.data()));
-    return value;
 }
 
 void append_values(SeriesValues& values, std::string_view word) {

@@ -1,4 +1,4 @@
-#include "adapters/cli/load_test.hpp"
+#include "adapters/cli/test_document.hpp"
 
 #include "adapters/cli/load.hpp"
 
@@ -6,7 +6,7 @@
 
 namespace homeostat::cli {
 
-std::optional<policy_test::PolicyTest> load_test(const std::string& path, Diagnostics& diagnostics) {
+std::optional<policy_test::PolicyTest> load_test_document(const std::string& path, Diagnostics& diagnostics) {
     const auto text = read_file(path);
     if (!text) {
         diagnostics.push_back(

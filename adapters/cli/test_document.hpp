@@ -10,6 +10,6 @@ namespace homeostat::cli {
 
 // All that is wrong in the document, in its policies, and in how they fit together is told. None where the
 // document cannot be read; use it only where nothing is wrong.
-std::optional<policy_test::PolicyTest> load_test(const std::string& path, Diagnostics& diagnostics);
+std::optional<policy_test::PolicyTest> load_test_document(const std::string& path, Diagnostics& diagnostics);
 
 } // namespace homeostat::cli
