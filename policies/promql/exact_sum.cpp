@@ -1,8 +1,6 @@
 #include "policies/promql/exact_sum.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
 #include <span>
 
@@ -10,52 +8,35 @@ namespace homeostat::promql {
 
 namespace {
 
-constexpr int mantissa_bits = 53;
-constexpr std::uint64_t fraction_mask = (std::uint64_t{1} << 52U) - 1;
+constexpr int lowest_exponent = -1074;
+constexpr std::uint32_t no_base = std::uint32_t{1} << 31U; // no value is near it
 
-// value = ± mantissa × 2^exponent.
-struct Parts {
-    std::uint64_t mantissa;
+// The rounded sum as mantissa × 2^exponent.
+struct Rounded {
+    double mantissa; // a whole number up to 2^63
     int exponent;
-    bool negative;
 };
 
-Parts parts_of(double value) {
-    const auto bits = std::bit_cast<std::uint64_t>(value);
-    const auto exponent = static_cast<int>(bits >> 52U & 0x7ffU);
-    const std::uint64_t fraction = bits & fraction_mask;
-    const bool negative = bits >> 63U != 0;
-    if (exponent == 0) return {fraction, -1074, negative};
-    return {fraction | (fraction_mask + 1), exponent - 1075, negative};
-}
-
-// Adds mantissa × 2^offset, or takes it away; a carry out of the highest limb is the sign's.
-void accumulate(std::span<std::uint64_t> limbs, std::uint64_t mantissa, unsigned offset, bool subtract) {
-    std::size_t place = offset / 64;
-    const unsigned shift = offset % 64;
-    const std::array<std::uint64_t, 2> shifted{mantissa << shift, shift == 0 ? 0 : mantissa >> (64 - shift)};
-    bool carry = false;
-    for (std::size_t i = 0; place < limbs.size() && (i < 2 || carry); ++i, ++place) {
-        const std::uint64_t part = i < 2 ? shifted[i] : 0;
-        std::uint64_t next = 0;
-        bool carries = false;
-        if (subtract) {
-            carries = __builtin_sub_overflow(limbs[place], part, &next);
-            carries |= __builtin_sub_overflow(next, std::uint64_t{carry}, &next);
-        } else {
-            carries = __builtin_add_overflow(limbs[place], part, &next);
-            carries |= __builtin_add_overflow(next, std::uint64_t{carry}, &next);
-        }
-        limbs[place] = next;
-        carry = carries;
-    }
-}
-
-// mantissa × 2^exponent; exact where the mantissa is a whole number below 2^53 and the result is no fraction
-// of the smallest double.
-double scaled(double mantissa, int exponent) {
-    if (exponent < -1022 || exponent > 970) return std::ldexp(mantissa, exponent);
-    return mantissa * std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52U);
+Rounded rounded(std::span<const std::uint64_t> limbs) {
+    const bool negative = limbs.back() >> 63U != 0;
+    std::size_t lowest = 0; // the lowest limb that is not zero: above it, negating is inverting
+    while (lowest < limbs.size() && limbs[lowest] == 0) ++lowest;
+    if (lowest == limbs.size()) return {0, 0};
+    const auto magnitude = [&](std::size_t i) {
+        if (!negative) return limbs[i];
+        return i < lowest ? 0 : i == lowest ? -limbs[i] : ~limbs[i];
+    };
+    std::size_t top = limbs.size() - 1;
+    while (magnitude(top) == 0) --top;
+    const auto zeros = static_cast<unsigned>(std::countl_zero(magnitude(top)));
+    const std::uint64_t next = top > 0 ? magnitude(top - 1) : 0;
+    std::uint64_t bits = magnitude(top) << zeros | next >> 1U >> (63 - zeros); // the 64 highest
+    const bool more = next << zeros != 0 || lowest + 1 < top;
+    // The processor rounds to nearest, ties to even; a signed number is what it knows to convert.
+    bits = bits >> 1U | (bits & 1U) | (more ? 1U : 0U);
+    const auto whole = static_cast<std::int64_t>(bits);
+    const int exponent = lowest_exponent + static_cast<int>(top * 64) - static_cast<int>(zeros) + 1;
+    return {static_cast<double>(negative ? -whole : whole), exponent};
 }
 
 } // namespace
@@ -74,111 +55,85 @@ double ExactSum::special_value() const {
                                 : -std::numeric_limits<double>::infinity();
 }
 
-void ExactSum::change(double value, bool negate) {
-    if (value == 0) return;
-    if (!std::isfinite(value)) return change_special(value, negate);
-    const Parts parts = parts_of(value);
-    const bool subtract = parts.negative != negate;
-    constexpr int room_below = 64;
-    constexpr int offset_max = static_cast<int>(near_limbs) * 64 - mantissa_bits - headroom_bits;
-    // Where it is empty, it may begin anywhere; a full one stays full.
-    if (finite_ == 0) base_ = full_ ? lowest_exponent : parts.exponent - room_below;
-    negate ? --finite_ : ++finite_;
-    const int offset = parts.exponent - base_;
-    const int limb = limb_of(parts.exponent);
-    const auto count = [negate](std::uint32_t& values) { negate ? --values : ++values; };
-    if (!full_ && offset >= 0 && offset <= offset_max) {
-        count(near_values_[static_cast<std::size_t>(limb - limb_of(base_))]);
-        return accumulate(near_, parts.mantissa, static_cast<unsigned>(offset), subtract);
+// Where it is empty, it may begin anywhere, in the middle of what is near; a full one stays full.
+void ExactSum::begin_at(std::uint32_t place) {
+    constexpr std::uint32_t room_below = 96;
+    if (full_) return;
+    high_ = low_ = 0;
+    base_ = place < room_below ? 0 : (place - room_below) / 64 * 64;
+}
+
+// What roundings moved from one double to the other over time takes room.
+bool ExactSum::change_renewed(double value) {
+    const TwoSum renewed(high_, low_);
+    if (!std::isfinite(renewed.sum)) return false;
+    high_ = renewed.sum;
+    low_ = renewed.lost;
+    return change_near(value);
+}
+
+void ExactSum::change_far(double value, bool negate) {
+    if (!full_) {
+        full_ = widened();
+        base_ = no_base;
     }
-    if (!full_) grow();
-    count(full_->values[static_cast<std::size_t>(limb)]);
-    accumulate(full_->limbs, parts.mantissa, static_cast<unsigned>(parts.exponent - base_), subtract);
+    std::uint32_t& values = full_->values[place_of(value) / 64];
+    negate ? --values : ++values;
+    accumulate(*full_, value, negate);
 }
 
-int ExactSum::limb_of(int exponent) {
-    const int place = exponent - lowest_exponent;
-    return place >= 0 ? place / 64 : -((63 - place) / 64);
+std::unique_ptr<ExactSum::Full> ExactSum::widened() const {
+    auto full = std::make_unique<Full>();
+    std::ranges::copy(near_values_, full->values.begin() + static_cast<std::ptrdiff_t>(base_ / 64));
+    accumulate(*full, high_, false);
+    accumulate(*full, low_, false);
+    return full;
 }
 
-bool ExactSum::is_torn() const {
-    if (!full_) return false;
+// Adds a finite value, or takes it away; a carry out of the highest limb is the sign's.
+void ExactSum::accumulate(Full& full, double value, bool negate) {
+    constexpr std::uint64_t hidden_bit = std::uint64_t{1} << 52U;
+    const auto bits = std::bit_cast<std::uint64_t>(value);
+    const bool is_normal = (bits >> 52U & 0x7ffU) != 0;
+    const std::uint64_t mantissa = (bits & (hidden_bit - 1)) | (is_normal ? hidden_bit : 0);
+    const bool subtract = (bits >> 63U != 0) != negate;
+    std::size_t limb = place_of(value) / 64;
+    const unsigned shift = place_of(value) % 64;
+    const std::array<std::uint64_t, 2> shifted{mantissa << shift, mantissa >> 1U >> (63 - shift)};
+    bool carry = false;
+    for (std::size_t i = 0; limb < full.limbs.size() && (i < 2 || carry); ++i, ++limb) {
+        const std::uint64_t part = i < 2 ? shifted[i] : 0;
+        std::uint64_t next = 0;
+        bool carries = false;
+        if (subtract) {
+            carries = __builtin_sub_overflow(full.limbs[limb], part, &next);
+            carries |= __builtin_sub_overflow(next, std::uint64_t{carry}, &next);
+        } else {
+            carries = __builtin_add_overflow(full.limbs[limb], part, &next);
+            carries |= __builtin_add_overflow(next, std::uint64_t{carry}, &next);
+        }
+        full.limbs[limb] = next;
+        carry = carries;
+    }
+}
+
+bool ExactSum::is_full_torn() const {
     const auto is_there = [](std::uint32_t values) { return values > 0; };
     const auto lowest = std::ranges::find_if(full_->values, is_there);
     const auto highest = std::find_if(full_->values.rbegin(), full_->values.rend(), is_there);
     return lowest != full_->values.end() && highest.base() - 1 - lowest > static_cast<int>(near_limbs);
 }
 
-void ExactSum::grow() {
-    full_ = std::make_unique<Full>();
-    const bool negative = near_.back() >> 63U != 0;
-    // base_ may lie below every double's lowest bit; then the bits there are zero.
-    for (std::size_t i = 0; i < near_limbs; ++i) {
-        const std::uint64_t limb = near_[i];
-        const int offset = base_ + static_cast<int>(i) * 64 - lowest_exponent;
-        if (offset >= 0)
-            accumulate(full_->limbs, limb, static_cast<unsigned>(offset), false);
-        else if (offset > -64)
-            accumulate(full_->limbs, limb >> static_cast<unsigned>(-offset), 0, false);
-    }
-    const int end = base_ + static_cast<int>(near_limbs) * 64 - lowest_exponent;
-    if (negative) accumulate(full_->limbs, 1, static_cast<unsigned>(end), true);
-    const std::ptrdiff_t lowest_limb = limb_of(base_);
-    for (std::size_t i = 0; i < near_limbs; ++i)
-        if (near_values_[i] > 0)
-            full_->values[static_cast<std::size_t>(lowest_limb + static_cast<std::ptrdiff_t>(i))] =
-                near_values_[i];
-    near_values_ = {};
-    near_ = {};
-    base_ = lowest_exponent;
-}
-
-ExactSum::Rounded ExactSum::rounded() const {
-    const std::span<const std::uint64_t> limbs =
-        full_ ? std::span<const std::uint64_t>(full_->limbs) : std::span<const std::uint64_t>(near_);
-    const bool negative = limbs.back() >> 63U != 0;
-    std::size_t lowest = 0; // the lowest limb that is not zero: above it, negating is inverting
-    while (lowest < limbs.size() && limbs[lowest] == 0) ++lowest;
-    if (lowest == limbs.size()) return {0, 0};
-    const auto magnitude = [&](std::size_t i) {
-        if (!negative) return limbs[i];
-        return i < lowest ? 0 : i == lowest ? -limbs[i] : ~limbs[i];
-    };
-    std::size_t top = limbs.size() - 1;
-    while (magnitude(top) == 0) --top;
-    const auto zeros = static_cast<unsigned>(std::countl_zero(magnitude(top)));
-    std::uint64_t bits = magnitude(top) << zeros; // the 64 highest
-    std::uint64_t rest = 0;
-    if (top > 0 && zeros > 0) {
-        bits |= magnitude(top - 1) >> (64 - zeros);
-        rest = magnitude(top - 1) << zeros;
-    } else if (top > 0) {
-        rest = magnitude(top - 1);
-    }
-    const bool more = rest != 0 || lowest + 1 < top;
-    constexpr unsigned dropped = 64 - mantissa_bits;
-    constexpr std::uint64_t half = std::uint64_t{1} << (dropped - 1);
-    const std::uint64_t below = bits & (2 * half - 1);
-    std::uint64_t mantissa = bits >> dropped;
-    if (below > half || (below == half && (more || (mantissa & 1U) != 0))) ++mantissa;
-    const int exponent =
-        base_ + static_cast<int>(top) * 64 - static_cast<int>(zeros) + static_cast<int>(dropped);
-    const auto rounded = static_cast<double>(mantissa);
-    return {negative ? -rounded : rounded, exponent};
-}
-
-double ExactSum::value() const {
+double ExactSum::uncommon_value() const {
     if (is_special()) return special_value();
-    if (finite_ == 0) return 0;
-    const Rounded sum = rounded();
-    return sum.mantissa == 0 ? 0 : scaled(sum.mantissa, sum.exponent);
+    const Rounded sum = rounded(full_->limbs);
+    return sum.mantissa == 0 ? 0 : std::ldexp(sum.mantissa, sum.exponent);
 }
 
-double ExactSum::mean(std::size_t count) const {
-    const double sum = value();
+double ExactSum::uncommon_mean(std::size_t count) const {
     const auto number = static_cast<double>(count);
-    if (std::isfinite(sum) || is_special()) return sum / number;
-    const Rounded large = rounded();
+    if (is_special()) return special_value() / number;
+    const Rounded large = rounded(full_ ? full_->limbs : widened()->limbs);
     return std::ldexp(large.mantissa / number, large.exponent);
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t slots_max = 16;
 constexpr std::size_t block_lanes = 64;
+constexpr std::size_t cells_max = 32;
+constexpr std::size_t few_lanes = 4; // for which columns are not worth their while
 
 // No vector in it, so it is one number for all lanes.
 bool is_plain_scalar(const Expr& expr) {
@@ -181,6 +183,7 @@ Lanes::Lanes(LaneProgram first) : ops_(std::move(first.ops)), scalars_(first.sca
                            .series = {},
                            .windows = {}});
     }
+    steps_ = plain_steps();
     join(first);
 }
 
@@ -266,7 +269,6 @@ void Lanes::seat_member(const SeriesStore& store, std::size_t member) {
 }
 
 void Lanes::refresh_scalars(const SeriesStore& store, Instant now) {
-    if (!scalars_change_) return;
     for (Scalar& scalar : scalars_)
         for (std::size_t member = 0; member < members_.size(); ++member) {
             scalar.values[member] = value_of(*scalar.exprs[member], store, now);
@@ -274,13 +276,6 @@ void Lanes::refresh_scalars(const SeriesStore& store, Instant now) {
                       scalar.column.begin() + static_cast<std::ptrdiff_t>(members_[member].end),
                       scalar.values[member]);
         }
-}
-
-Lanes::View Lanes::of(std::size_t member) const {
-    const std::size_t begin = begin_of(member);
-    const std::size_t size = members_[member].end - begin;
-    return {members_[member].judged, members_[member].any_yes, std::span(keys_).subspan(begin, size),
-            std::span(standings_).subspan(begin, size), std::span(values_).subspan(begin, size)};
 }
 
 std::optional<std::size_t> Lanes::View::find(const Labels& key) const {
@@ -455,16 +450,101 @@ void Lanes::keep(const Block& block) {
     }
 }
 
+namespace {
+
+double negated(double value) { return -value; }
+
+auto function_of(BinaryOp op) {
+    using OfTwo = double (*)(double, double);
+    return with_operation(op, [](auto f) -> OfTwo { return f; });
+}
+
+} // namespace
+
+// `cells` tells where the value of each slot is; `to` is left to the caller. None where it is not plain.
+std::optional<Lanes::Step> Lanes::step_of(const LaneProgram::Op& op,
+                                          std::span<const std::uint8_t> cells) const {
+    using enum LaneProgram::Kind;
+    Step step{.to = 0, .left = cells[op.slot]};
+    if (op.kind == negate || op.kind == number) {
+        step.of_one = op.kind == negate ? negated : std::get<OfNumber>(op.call->function->evaluate);
+        return step;
+    }
+    if (op.kind == leaf || op.kind == parameters || is_set_operator(op.binary->op)) return std::nullopt;
+    const auto scalar = static_cast<std::uint8_t>(leaves_.size() + op.index);
+    step.right = op.kind == both ? cells[op.slot + 1U] : op.kind == scalar_right ? scalar : step.left;
+    step.kept = step.left;
+    if (op.kind == scalar_left) step.left = scalar;
+    step.of_two = function_of(op.binary->op);
+    step.filters = is_comparison(op.binary->op) && !op.binary->returns_bool;
+    return step;
+}
+
+std::vector<Lanes::Step> Lanes::plain_steps() const {
+    if (leaves_.size() + scalars_.size() + ops_.size() > cells_max) return {};
+    std::vector<Step> steps;
+    std::array<std::uint8_t, slots_max + 1> cells{};
+    auto next = static_cast<std::uint8_t>(leaves_.size() + scalars_.size());
+    for (const LaneProgram::Op& op : ops_) {
+        if (op.kind == LaneProgram::Kind::leaf) {
+            if (leaves_[op.index].function) return {};
+            cells[op.slot] = static_cast<std::uint8_t>(op.index);
+            continue;
+        }
+        auto step = step_of(op, cells);
+        if (!step) return {};
+        step->to = cells[op.slot] = next++;
+        steps.push_back(*step);
+    }
+    return steps;
+}
+
+// False, and nothing is done, where a leaf has no fresh sample. Where all have, nothing but a filter takes a
+// value away, and nobody asks for what stands between.
+bool Lanes::run_plain_lane(const SeriesStore& store, Instant now, Duration lookback, std::size_t lane) {
+    std::array<double, cells_max> cells; // those that are read are set
+    double* next = cells.data();
+    for (const Leaf& leaf : leaves_) {
+        const SeriesId id = leaf.series[lane];
+        if (id == no_series) return false;
+        const Point& newest = *store.history(id).newest;
+        // Unsigned, so that a sample of the future, or none, is too old.
+        const auto age = static_cast<std::uint64_t>(to_ms(now - leaf.offset)) -
+                         static_cast<std::uint64_t>(to_ms(newest.time));
+        if (age >= static_cast<std::uint64_t>(lookback.count()) || is_stale(newest.value)) return false;
+        *next++ = newest.value;
+    }
+    for (const Scalar& scalar : scalars_) *next++ = scalar.column[lane];
+    bool holds = true;
+    for (const Step& step : steps_) {
+        const double left = cells[step.left];
+        double value = step.of_two != nullptr ? step.of_two(left, cells[step.right]) : step.of_one(left);
+        if (step.filters) {
+            holds = holds && value != 0;
+            value = cells[step.kept];
+        }
+        cells[step.to] = value;
+    }
+    Member& member = members_[member_of_[lane]];
+    member.any_yes = member.any_yes || holds;
+    member.samples += leaves_.size();
+    standings_[lane] = holds ? Standing::yes : Standing::no;
+    values_[lane] = cells[steps_.back().to];
+    return true;
+}
+
 void Lanes::evaluate(const SeriesStore& store, Instant now, const EvalOptions& options) {
     if (bound_ != store.index_version()) bind(store, *options.selectors);
-    refresh_scalars(store, now);
+    if (scalars_change_) refresh_scalars(store, now);
     for (Member& member : members_) {
         member.any_yes = false;
         member.samples = 0;
     }
+    const bool one_by_one = !steps_.empty() && keys_.size() <= few_lanes;
     Block block(store, now, options.lookback);
-    for (; block.begin < keys_.size(); block.begin += block_lanes) {
-        block.size = std::min(block_lanes, keys_.size() - block.begin);
+    for (; block.begin < keys_.size(); block.begin += block.size) {
+        block.size = one_by_one ? 1 : std::min(block_lanes, keys_.size() - block.begin);
+        if (one_by_one && run_plain_lane(store, now, options.lookback, block.begin)) continue;
         std::fill_n(block.samples.begin(), block.size, 0);
         for (const LaneProgram::Op& op : ops_) run(block, op);
         keep(block);

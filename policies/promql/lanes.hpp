@@ -3,7 +3,8 @@
 // expression is compiled once; bound to the series that its selectors choose, it has a lane for each label
 // set without the metric name, and each operation runs over columns of lanes. Expressions that differ only in
 // what they select and in their numbers share the columns. In a lane it is seen whether the label set is in
-// e, and whether it is in P(e), in one pass. The reference is evaluate(): results are the same.
+// e, and whether it is in P(e), in one pass. Where there are few lanes, they are computed one by one. The
+// reference is evaluate(): results are the same.
 #pragma once
 
 #include "policies/promql/evaluate.hpp"
@@ -111,6 +112,21 @@ class Lanes {
 
     struct Block;
 
+    // Arithmetic and comparisons of instant selectors, lane by lane: over cells that hold the values of the
+    // leaves, then the scalars, then what each step makes.
+    struct Step {
+        double (*of_one)(double) = nullptr;
+        double (*of_two)(double, double) = nullptr;
+        bool filters = false;
+        std::uint8_t to;
+        std::uint8_t left;
+        std::uint8_t right = 0;
+        std::uint8_t kept = 0; // whose value a filter leaves
+    };
+
+    std::optional<Step> step_of(const LaneProgram::Op& op, std::span<const std::uint8_t> cells) const;
+    std::vector<Step> plain_steps() const;
+    bool run_plain_lane(const SeriesStore& store, Instant now, Duration lookback, std::size_t lane);
     // The most that evaluate() could count as work: a unit for each operation, and for each sample of it.
     std::size_t work_bound(std::size_t lanes) const {
         return (ops_.size() + scalars_.size() + 2) * (lanes + 1);
@@ -127,6 +143,7 @@ class Lanes {
     void keep(const Block& block);
 
     std::vector<LaneProgram::Op> ops_;
+    std::vector<Step> steps_; // none where the expression is not so plain
     std::vector<Leaf> leaves_;
     std::vector<Scalar> scalars_;
     bool scalars_change_ = false; // with time
@@ -138,5 +155,12 @@ class Lanes {
     std::vector<Standing> standings_;      // by lane
     std::vector<double> values_;           // by lane
 };
+
+inline Lanes::View Lanes::of(std::size_t member) const {
+    const std::size_t begin = begin_of(member);
+    const std::size_t size = members_[member].end - begin;
+    return {members_[member].judged, members_[member].any_yes, std::span(keys_).subspan(begin, size),
+            std::span(standings_).subspan(begin, size), std::span(values_).subspan(begin, size)};
+}
 
 } // namespace homeostat::promql

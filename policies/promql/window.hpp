@@ -47,7 +47,10 @@ class alignas(64) WindowSummary {
         __builtin_prefetch(&sum_);
     }
     void prefetch_first(const History& history) const {
-        if (begin_ >= history.first && begin_ < history.end()) __builtin_prefetch(&history.at(begin_));
+        if (begin_ < history.first || begin_ >= history.end()) return;
+        const Point* const first = &history.at(begin_);
+        __builtin_prefetch(first);
+        __builtin_prefetch(first + 1); // it is asked whether this one leaves, too
     }
 
     bool empty() const { return count_ == 0; }

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <deque>
 #include <map>
 #include <set>
@@ -225,6 +226,53 @@ TEST(Lanes, GoOnAfterAnIdWasGivenToAnotherSeries) {
     store.append(first, at_ms(100'000), 3);
     EXPECT_EQ(sum(100'000), 3);
     EXPECT_EQ(lanes.of(0).keys[0], (Labels{{"x", "2"}}));
+}
+
+TEST(Lanes, AreComputedOneByOneWhereTheyAreFewWithTheSameResults) {
+    std::mt19937 random(7);
+    SeriesStore store;
+    store.set_retention([](const Labels&) { return Duration{20'000}; });
+    std::vector<SeriesId> ids;
+    for (const char* name : {"a", "b", "c"})
+        for (const char* x : {"1", "2"}) ids.push_back(*store.define(Labels{{"__name__", name}, {"x", x}}));
+    const EvalOptions anew{.lookback = Duration{5'000}};
+    std::size_t found = 0;
+    std::size_t empty = 0;
+    Instant now = at_ms(1'000'000);
+    for (const char* text : {"a * b + c / a", "(a + b) / (c - a) > 2", "-a + 1 < bool b", "2 < a offset 3s",
+                             "abs(a - b) != 0", "a > b > c", "a{x=\"1\"} - b - time()"}) {
+        const Expr expr = *parse(text);
+        SelectorCache cache;
+        Lanes lanes(*LaneProgram::compile(expr));
+        EvalOptions options = anew;
+        options.selectors = &cache;
+        for (int turn = 0; turn < 400; ++turn) {
+            now += Duration{1'000};
+            for (const SeriesId id : ids) {
+                const std::uint32_t what = random() % 8;
+                if (what > 1)
+                    store.append(id, now + Duration{random() % 2}, static_cast<double>(random() % 9) - 4);
+                if (what == 1) store.append(id, now, stale_marker);
+            }
+            lanes.evaluate(store, now, options);
+            const Lanes::View view = lanes.of(0);
+            Vector by_lanes;
+            for (std::size_t lane = 0; lane < view.keys.size(); ++lane)
+                if (view.standings[lane] == Standing::yes)
+                    by_lanes.push_back({view.keys[lane], view.values[lane]});
+            const Vector by_evaluation = std::get<Vector>(*evaluate(expr, store, now, anew));
+            ASSERT_EQ(by_lanes.size(), by_evaluation.size()) << text;
+            for (std::size_t i = 0; i < by_lanes.size(); ++i) {
+                ASSERT_EQ(by_lanes[i].labels, by_evaluation[i].labels.without_metric_name()) << text;
+                ASSERT_EQ(std::bit_cast<std::uint64_t>(by_lanes[i].value),
+                          std::bit_cast<std::uint64_t>(by_evaluation[i].value))
+                    << text;
+            }
+            (by_lanes.empty() ? empty : found) += 1;
+        }
+    }
+    EXPECT_GT(found, 500U);
+    EXPECT_GT(empty, 100U);
 }
 
 // The programs differ only in how many scalars a call takes.
