@@ -34,6 +34,10 @@ struct Named {
 };
 Result<Named> parse_named(const std::string& text);
 
+// Says which of the labels that are asked for none of the name's instances has, and which there are; "" where
+// there are none such.
+std::string unknown_labels_text(const Asked& asked, const Named& named);
+
 const AdaptationRule* find_adaptation(const EngineState& state, std::string_view name);
 const Symptom* find_symptom(const EngineState& state, std::string_view name);
 

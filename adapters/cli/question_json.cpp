@@ -14,7 +14,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kinds{"eval",     "explain",   "whynot",
                                                 "symptoms", "decisions", "signals"}; // as in Question::Kind
 
-constexpr std::size_t newest_max = 1'000'000;
 // A thousand years: no time that anybody means is farther away.
 constexpr std::int64_t ms_max = 31'556'952'000'000;
 

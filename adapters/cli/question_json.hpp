@@ -10,6 +10,9 @@
 
 namespace homeostat::cli {
 
+// Of Question::newest.
+inline constexpr std::size_t newest_max = 1'000'000;
+
 // "eval", "explain" and so on.
 std::string_view to_text(Question::Kind kind);
 
