@@ -1,6 +1,7 @@
 #include "engine/questions.hpp"
 
 #include "engine/answering.hpp"
+#include "knowledge/text.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/template.hpp"
 

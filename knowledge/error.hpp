@@ -2,10 +2,8 @@
 // what to do. Mistakes in files are Diagnostics, collected so that all of a file are told at once.
 #pragma once
 
-#include <cstddef>
 #include <expected>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,15 +52,6 @@ bool has_errors(const Diagnostics& diagnostics);
 
 // By file and place, each once.
 void put_in_order(Diagnostics& diagnostics);
-
-// How many bytes the UTF-8 character at the front takes; 0 where there is none.
-std::size_t utf8_length(std::string_view text);
-
-// For messages: what is no UTF-8, and control characters but for line ends, as \xNN.
-std::string printable(std::string_view text);
-
-// Each on a line of its own, indented, as it follows "there are:".
-std::string one_a_line(const std::vector<std::string>& words);
 
 // The candidate nearest to `word` by edit distance, or "" where none is near enough to be meant.
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);

@@ -7,6 +7,7 @@
 #include "adapters/cli/test_source.hpp"
 #include "adapters/control/client.hpp"
 #include "adapters/control/paths.hpp"
+#include "knowledge/text.hpp"
 
 #include <boost/json.hpp>
 

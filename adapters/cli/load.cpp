@@ -84,7 +84,8 @@ struct ReadPolicies {
     }
 };
 
-constexpr std::size_t neighbours_max = 200; // files of one folder that are looked at
+constexpr std::size_t neighbours_max = 200;              // files of one folder that are looked at
+constexpr std::uintmax_t neighbour_size_max = 1U << 20U; // larger ones are left aside
 
 // The other policies in the folders of these.
 std::vector<std::string> neighbours(const std::set<std::string>& policies) {
@@ -97,8 +98,9 @@ std::vector<std::string> neighbours(const std::set<std::string>& policies) {
         fs::directory_iterator it(folder.empty() ? "." : folder, error);
         for (; !error && it != fs::directory_iterator() && ++count <= neighbours_max; it.increment(error)) {
             const std::string path = (folder / it->path().filename()).string();
-            if (it->path().extension() == ".toml" && it->is_regular_file(error) && !policies.contains(path))
-                found.push_back(path);
+            if (it->path().extension() != ".toml" || policies.contains(path)) continue;
+            std::error_code gone;
+            if (it->is_regular_file(gone) && it->file_size(gone) <= neighbour_size_max) found.push_back(path);
         }
     }
     std::ranges::sort(found);

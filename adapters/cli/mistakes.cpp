@@ -1,6 +1,7 @@
 #include "adapters/cli/mistakes.hpp"
 
 #include "adapters/cli/command.hpp"
+#include "knowledge/text.hpp"
 
 #include <boost/json.hpp>
 

@@ -9,6 +9,7 @@
 #include "adapters/control/server.hpp"
 #include "adapters/rtnetlink/links.hpp"
 #include "engine/runner.hpp"
+#include "knowledge/text.hpp"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>

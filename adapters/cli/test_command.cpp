@@ -4,6 +4,7 @@
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/test_report.hpp"
 #include "engine/policy_test/mutation.hpp"
+#include "knowledge/text.hpp"
 
 #include <re2/re2.h>
 

@@ -2,6 +2,7 @@
 
 #include "adapters/cli/load_test.hpp"
 #include "engine/policy_test/simulation.hpp"
+#include "knowledge/text.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "policies/promql/lexer.hpp"
 
-#include "knowledge/error.hpp"
+#include "knowledge/text.hpp"
 
 #include <algorithm>
 #include <array>
