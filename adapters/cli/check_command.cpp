@@ -62,7 +62,7 @@ Files sort_files(FileTexts& texts, const std::vector<std::string>& paths, Diagno
     return files;
 }
 
-json::object to_json(const FlapBound& bound) {
+json::object bound_json(const FlapBound& bound) {
     json::array shares;
     for (const FlapShare& share : bound.shares)
         shares.push_back({{"adaptation", share.adaptation},
@@ -77,7 +77,7 @@ json::object to_json(const FlapBound& bound) {
 
 void print_json(const Diagnostics& diagnostics, const std::vector<FlapBound>& bounds) {
     json::array limits;
-    for (const FlapBound& bound : bounds) limits.push_back(to_json(bound));
+    for (const FlapBound& bound : bounds) limits.push_back(bound_json(bound));
     std::cout << json::serialize(
                      json::object{{"diagnostics", to_json(diagnostics)}, {"bounds", std::move(limits)}})
               << "\n";

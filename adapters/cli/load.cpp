@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -107,21 +108,36 @@ std::vector<std::string> neighbours(const std::set<std::string>& policies) {
     return found;
 }
 
+using DeclaredIn = std::map<std::string, std::set<std::string>>; // by a name, the files that declare it
+
+std::map<std::string, std::string> advice_of(const DeclaredIn& declared) {
+    std::map<std::string, std::string> advice;
+    for (const auto& [name, files] : declared) {
+        std::string list;
+        for (const std::string& file : files) list += (list.empty() ? "" : " and in ") + file;
+        advice[name] = "it is declared in " + list +
+                       (files.size() == 1 ? ", which must be given too" : ", one of which must be given too");
+    }
+    return advice;
+}
+
 // What the neighbours of the policies declare.
 NamesElsewhere names_beside(FileTexts& texts, const std::set<std::string>& policies) {
-    NamesElsewhere names;
+    DeclaredIn metrics;
+    DeclaredIn symptoms;
+    DeclaredIn adaptations;
     for (const std::string& path : neighbours(policies)) {
         const auto& text = texts.read(path);
         if (!text || kind_of(*text) != FileKind::policy) continue;
         Diagnostics ignored;
         const PolicyDocument document = read_policy(*text, path, ignored);
-        const std::string advice = "it is declared in " + path + ", which must be given too";
-        for (const SignalRule& rule : document.signals) names.metrics.emplace(rule.name.text, advice);
-        for (const SymptomRule& rule : document.symptoms) names.symptoms.emplace(rule.name.text, advice);
-        for (const AdaptationRule& rule : document.adaptations)
-            names.adaptations.emplace(rule.name.text, advice);
+        for (const SignalRule& rule : document.signals) metrics[rule.name.text].insert(path);
+        for (const SymptomRule& rule : document.symptoms) symptoms[rule.name.text].insert(path);
+        for (const AdaptationRule& rule : document.adaptations) adaptations[rule.name.text].insert(path);
     }
-    return names;
+    return {.metrics = advice_of(metrics),
+            .symptoms = advice_of(symptoms),
+            .adaptations = advice_of(adaptations)};
 }
 
 // Judges the policies; only where that finds something wrong, the files beside them are looked at, and it is
