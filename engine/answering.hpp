@@ -34,6 +34,10 @@ struct Named {
 };
 Result<Named> parse_named(const std::string& text);
 
+// Says which of the labels that are asked for none of the name's instances has, and which there are; "" where
+// there are none such.
+std::string unknown_labels_text(const Asked& asked, const Named& named);
+
 // Names what was not found, and what may have been meant.
 std::unexpected<Error> unknown(const std::string& what, const std::string& name,
                                const std::vector<std::string>& known);

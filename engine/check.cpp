@@ -345,14 +345,32 @@ ProvidedMetrics provided_metrics(const ControllerConfig& config) {
     return names;
 }
 
+namespace {
+
+// A sensor that needs no map is only to be declared.
+void add_sensors_without_maps(NamesElsewhere& elsewhere) {
+    const auto add = [&](std::string_view type, std::span<const std::string_view> metrics) {
+        for (const std::string_view metric : metrics)
+            elsewhere.metrics.emplace(metric,
+                                      "declare its sensor in the configuration: [[sensor]] with type = \"" +
+                                          std::string(type) + "\"");
+    };
+    add("rtnetlink", link_metrics());
+    add("softnet", softnet_metrics());
+    add("pressure", pressure_metrics());
+}
+
+} // namespace
+
 GenerationPtr make_generation(const ControllerConfig& config, std::vector<PolicyDocument> policies,
                               const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics,
-                              PolicyReview* review) {
+                              PolicyReview* review, NamesElsewhere elsewhere) {
     auto generation = std::make_shared<Generation>();
     generation->number = number;
     generation->baseline = config.baseline();
     const ProvidedMetrics provided = provided_metrics(config);
-    generation->policies = make_policy_set(std::move(policies), &provided, diagnostics);
+    add_sensors_without_maps(elsewhere);
+    generation->policies = make_policy_set(std::move(policies), &provided, diagnostics, std::move(elsewhere));
     generation->programs = names_of(config.programs);
     generation->sensors = names_of(config.sensors);
     generation->limits = config.limits;

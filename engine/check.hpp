@@ -31,7 +31,7 @@ std::span<const std::string_view> pressure_metrics();
 // that cannot be, warnings, and how often they can change what.
 GenerationPtr make_generation(const ControllerConfig& config, std::vector<PolicyDocument> policies,
                               const ObjectLayouts& objects, std::uint64_t number, Diagnostics& diagnostics,
-                              PolicyReview* review = nullptr);
+                              PolicyReview* review = nullptr, NamesElsewhere elsewhere = {});
 
 // What a running controller cannot take over: programs, interfaces and sensors are fixed at its start. One
 // diagnostic for each difference.

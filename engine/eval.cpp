@@ -9,16 +9,6 @@ namespace homeostat {
 
 namespace {
 
-std::string mistakes_text(const std::vector<promql::ParseError>& errors) {
-    std::string text;
-    for (const promql::ParseError& error : errors) {
-        text += (text.empty() ? "" : "\n") + std::string("column ") + std::to_string(error.offset + 1) +
-                ": " + error.what;
-        if (!error.expected.empty()) text += "; expected " + error.expected;
-    }
-    return text;
-}
-
 // The store keeps of a series what the policies read, and one sample before it. Whether it also has what is
 // asked for shows in a sample that is older still.
 bool is_covered(const Asked& asked, SeriesId id, const promql::SelectorNeed& need) {
@@ -28,9 +18,26 @@ bool is_covered(const Asked& asked, SeriesId id, const promql::SelectorNeed& nee
     return from >= asked.now - kept || !store.window(id, Instant::min(), from).empty();
 }
 
+// Nothing is known from before.
+std::optional<Instant> beginning(const Asked& asked) {
+    const DecisionHistory& history = asked.state.history;
+    std::optional<Instant> first = history.forgotten() == 0 ? history.begins() : std::nullopt;
+    const SeriesStore& store = asked.state.knowledge.series;
+    for (const SeriesId id : store.all()) {
+        const auto points = store.window(id, Instant::min(), asked.now);
+        if (!points.empty() && (!first || points.front().time < *first)) first = points.front().time;
+    }
+    return first;
+}
+
 void note_coverage(const Asked& asked, const promql::Expr& expr, Answer& answer) {
     const SeriesStore& store = asked.state.knowledge.series;
-    for (const promql::SelectorNeed& need : promql::selectors(expr)) {
+    const std::vector<promql::SelectorNeed> needs = promql::selectors(expr);
+    const auto begins = beginning(asked);
+    if (!needs.empty() && begins && asked.at < *begins)
+        return answer.notes.push_back("nothing is known of " + to_text(asked.at) +
+                                      ": the oldest sample is of " + to_text(*begins));
+    for (const promql::SelectorNeed& need : needs) {
         if (need.fixed_time) {
             answer.notes.emplace_back("'@' with a time: whether the store still has it is not known");
             continue;
@@ -81,9 +88,37 @@ std::vector<SeriesSamples> samples_of(const Asked& asked, const promql::Selector
 
 } // namespace
 
+Diagnostics mistakes_of(const std::string& expression) {
+    Diagnostics mistakes;
+    const auto expr = promql::parse(expression);
+    if (expr) return mistakes;
+    for (const promql::ParseError& error : expr.error()) {
+        const std::string before = expression.substr(0, error.offset);
+        const std::size_t last_end = before.rfind('\n'); // npos + 1 is 0
+        mistakes.push_back({.file = "",
+                            .at = {.line = 1 + static_cast<int>(std::ranges::count(before, '\n')),
+                                   .column = 1 + static_cast<int>(before.size() - (last_end + 1))},
+                            .what = error.what,
+                            .expected = error.expected.empty() ? "" : "expected " + error.expected});
+    }
+    return mistakes;
+}
+
+std::string mistakes_text(const std::string& expression) {
+    const bool has_lines = expression.find('\n') != std::string::npos;
+    std::string text;
+    for (const Diagnostic& mistake : mistakes_of(expression)) {
+        text += text.empty() ? "" : "\n";
+        if (has_lines) text += "line " + std::to_string(mistake.at.line) + ", ";
+        text += "column " + std::to_string(mistake.at.column) + ": " + mistake.what;
+        if (!mistake.expected.empty()) text += "; " + mistake.expected;
+    }
+    return text;
+}
+
 void answer_eval(const Asked& asked, Answer& answer, Result<void>& result) {
     const auto expr = promql::parse(asked.question.text);
-    if (!expr) return void(result = failure(mistakes_text(expr.error())));
+    if (!expr) return void(result = failure(mistakes_text(asked.question.text)));
     Evaluation evaluation{asked.at, {}};
     note_coverage(asked, *expr, answer);
     if (expr->type == promql::Type::matrix) {

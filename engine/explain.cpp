@@ -80,6 +80,16 @@ void tell_carried_out(const Asked& asked, TransactionId id, Explanation& explana
     }
 }
 
+// What the receipt is to the settings that it names.
+std::string_view verb_of(const Receipt& receipt) {
+    using Action = Receipt::Action;
+    const bool is_real = receipt.enforcement == Enforcement::enforce;
+    if (receipt.action == Action::remove || receipt.action == Action::rollback)
+        return is_real ? "takes away" : "would take away";
+    const bool is_laid = receipt.action != Action::wait || !receipt.when_holds; // else it waits to be
+    return is_real && is_laid ? "sets" : "would set";
+}
+
 Explanation explain_receipt(const Asked& asked, const Decided& decided) {
     const auto& receipt = std::get<Receipt>(decided.what);
     Explanation explanation{decided, {}, {}};
@@ -95,7 +105,8 @@ Explanation explain_receipt(const Asked& asked, const Decided& decided) {
     tell_gates(receipt.gates, receipt.at, lines);
     for (const LostAttribute& lost : receipt.lost)
         lines.push_back("  lost " + lost.attribute + " to " + lost.winner);
-    for (const std::string& set : receipt.sets) lines.push_back("  sets " + set);
+    for (const std::string& set : receipt.sets)
+        lines.push_back("  " + std::string(verb_of(receipt)) + " " + set);
     if (receipt.expectation) {
         const std::string seen = seen_text(receipt.expectation->seen);
         lines.push_back("  expected " + receipt.expectation->expect + ": " +
@@ -173,9 +184,13 @@ void answer_explain(const Asked& asked, Answer& answer, Result<void>& result) {
     for (const Decided* decided :
          is_adaptation ? newest_of<Receipt>(asked, *named) : newest_of<SymptomChange>(asked, *named))
         explanations.push_back(is_adaptation ? explain_receipt(asked, *decided) : explain_change(*decided));
-    if (explanations.empty())
+    if (explanations.empty()) {
+        const std::string unknown_labels = unknown_labels_text(asked, *named);
         return void(result = failure("nothing was decided about " + asked.question.text + ": " +
-                                     remembered_since(asked) + "; whynot tells what stands in its way"));
+                                     (unknown_labels.empty()
+                                          ? remembered_since(asked) + "; whynot tells what stands in its way"
+                                          : unknown_labels)));
+    }
     answer.what = std::move(explanations);
 }
 

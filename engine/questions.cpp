@@ -3,6 +3,7 @@
 #include "engine/answering.hpp"
 #include "knowledge/enum_table.hpp"
 #include "policies/gates.hpp"
+#include "knowledge/text.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/template.hpp"
 
@@ -60,9 +61,7 @@ std::unexpected<Error> unknown(const std::string& what, const std::string& name,
     else if (known.empty())
         text += "; the policies declare none";
     else
-        text += "; there are: ";
-    if (text.ends_with(": "))
-        for (std::size_t i = 0; i < known.size(); ++i) text += (i == 0 ? "" : ", ") + known[i];
+        text += "; there are:" + one_a_line(known);
     return failure(std::move(text));
 }
 
@@ -177,9 +176,9 @@ void answer_signals(const Asked& asked, Answer& answer, Result<void>& result) {
     answer.what = std::move(rows);
 }
 
-constexpr std::array<std::string_view, 5> decision_kinds{"symptom", "receipt", "transaction", "outcome",
-                                                         "message"}; // in the order of Decided::what
-static_assert(decision_kinds.size() == std::variant_size_v<decltype(Decided::what)>);
+constexpr std::array<std::string_view, 5> kinds_of_decisions{"symptom", "receipt", "transaction", "outcome",
+                                                             "message"}; // in the order of Decided::what
+static_assert(kinds_of_decisions.size() == std::variant_size_v<decltype(Decided::what)>);
 
 // Whom a decision is about; "" for nobody by name.
 std::pair<std::string, Labels> subject_of(const Decided& decided) {
@@ -199,10 +198,10 @@ void answer_decisions(const Asked& asked, Answer& answer, Result<void>& result) 
     const auto named = parse_named(question.text);
     const auto refusal = named ? refusal_of_name("adaptation or symptom", *named, known) : named.error();
     if (refusal) return void(result = std::unexpected(*refusal));
-    const auto kind = std::ranges::find(decision_kinds, question.only);
-    if (!question.only.empty() && kind == decision_kinds.end())
+    const auto kind = std::ranges::find(kinds_of_decisions, question.only);
+    if (!question.only.empty() && kind == kinds_of_decisions.end())
         return void(result = unknown("kind of decisions", question.only,
-                                     {decision_kinds.begin(), decision_kinds.end()}));
+                                     {kinds_of_decisions.begin(), kinds_of_decisions.end()}));
     const std::optional<Instant> since =
         question.since ? std::optional(time_of(*question.since, asked.now)) : std::nullopt;
     std::vector<Decided> rows;
@@ -211,7 +210,7 @@ void answer_decisions(const Asked& asked, Answer& answer, Result<void>& result) 
         if (since && it->at < *since) break;
         const auto [name, key] = subject_of(*it);
         if (!named->name.empty() && (name != named->name || !named->matches(key))) continue;
-        if (!question.only.empty() && decision_kinds[it->what.index()] != *kind) continue;
+        if (!question.only.empty() && kinds_of_decisions[it->what.index()] != *kind) continue;
         rows.push_back(*it);
     }
     std::ranges::reverse(rows);
@@ -271,6 +270,8 @@ std::vector<std::string> question_names() {
     return names;
 }
 
+std::span<const std::string_view> decision_kinds() { return kinds_of_decisions; }
+
 Result<Answer> ask(const EngineState& state, const Question& question, const QuestionLimits& limits) {
     const auto now = state.history.now();
     if (!now) return failure("the controller has not made its first tick yet; ask again");
@@ -278,9 +279,12 @@ Result<Answer> ask(const EngineState& state, const Question& question, const Que
     if (at > *now) return failure(to_text(at) + " is in the future: it is " + to_text(*now) + " here");
     Answer answer{.at = *now, .generation = state.generation->number, .what = {}, .notes = {}};
     Result<void> result;
-    questions[static_cast<std::size_t>(question.kind)].answer({state, question, limits, *now, at}, answer,
-                                                              result);
+    const Asked asked{state, question, limits, *now, at};
+    questions[static_cast<std::size_t>(question.kind)].answer(asked, answer, result);
     if (!result) return std::unexpected(result.error());
+    const auto named = question.kind == Question::Kind::eval ? Named{} : parse_named(question.text);
+    if (std::string note = named ? unknown_labels_text(asked, *named) : ""; !note.empty())
+        answer.notes.push_back(std::move(note));
     truncate(answer, limits.rows_max);
     return answer;
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -100,5 +101,14 @@ struct Answer {
 // Fails on what cannot be asked: an unknown name, an expression with a mistake, a time that is not
 // remembered.
 Result<Answer> ask(const EngineState& state, const Question& question, const QuestionLimits& limits = {});
+
+// The mistakes of an expression, by line and column of its text and without a file; none where it can be
+// asked.
+Diagnostics mistakes_of(const std::string& expression);
+// The same as lines for people, "" where there are none.
+std::string mistakes_text(const std::string& expression);
+
+// What Question::only may be.
+std::span<const std::string_view> decision_kinds();
 
 } // namespace homeostat

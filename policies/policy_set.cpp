@@ -38,6 +38,14 @@ class Names {
     std::size_t asked_ = 0;
 };
 
+// What to do about a name that nobody declares.
+std::string advice(const std::string& word, Names& known, const std::map<std::string, std::string>& elsewhere,
+                   const std::string& otherwise) {
+    if (const auto found = elsewhere.find(word); found != elsewhere.end()) return found->second;
+    const std::string meant = known.nearest_to(word);
+    return meant.empty() ? otherwise : "did you mean '" + meant + "'?";
+}
+
 // Sorts by name and drops, with a report, what stands twice.
 template <class Rule, class NameOf> void order_by_name(std::vector<Rule>& rules, std::string_view what,
                                                        NameOf name_of, Diagnostics& diagnostics) {
@@ -137,7 +145,7 @@ std::vector<SignalRule> sorted_signals(std::vector<SignalRule> signals, Diagnost
 // Checks the names in `requires` and `inhibits` too.
 std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& rules,
                                            const std::vector<std::string>& left_out,
-                                           Diagnostics& diagnostics) {
+                                           const NamesElsewhere& elsewhere, Diagnostics& diagnostics) {
     std::map<std::string, std::size_t> index;
     Names names({left_out.begin(), left_out.end()});
     for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -154,9 +162,9 @@ std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& ru
         if (other != index.end()) {
             after[other_first ? i : other->second].push_back({other_first ? other->second : i, &source});
         } else if (!names.contains(source.text)) {
-            const std::string meant = names.nearest_to(source.text);
             report(diagnostics, source, 0, "no adaptation is named '" + source.text + "'",
-                   meant.empty() ? "declare it with [[adaptation]]" : "did you mean '" + meant + "'?");
+                   advice(source.text, names, elsewhere.adaptations,
+                          "declare it with [[adaptation]], here or in another policy that is given too"));
         }
     };
     for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -178,23 +186,23 @@ std::vector<std::size_t> order_adaptations(const std::vector<AdaptationRule>& ru
     return sorted.order();
 }
 
-void check_metrics(const Condition& condition, Names& provided, Diagnostics& diagnostics) {
-    for (const promql::MetricName& metric : promql::metric_names(condition.expr)) {
-        if (provided.contains(metric.name)) continue;
-        const std::string meant = provided.nearest_to(metric.name);
-        report(diagnostics, condition.source, metric.at.offset,
-               "no sensor and no signal provides '" + metric.name + "'",
-               meant.empty() ? "declare a sensor or a signal of this name" : "did you mean '" + meant + "'?");
-    }
+void check_metrics(const Condition& condition, Names& provided, const NamesElsewhere& elsewhere,
+                   Diagnostics& diagnostics) {
+    for (const promql::MetricName& metric : promql::metric_names(condition.expr))
+        if (!provided.contains(metric.name))
+            report(diagnostics, condition.source, metric.at.offset,
+                   "no sensor and no signal provides '" + metric.name + "'",
+                   advice(metric.name, provided, elsewhere.metrics,
+                          "declare a sensor or a signal of this name"));
 }
 
-void check_symptom_names(const AdaptationRule& rule, Names& symptoms, Diagnostics& diagnostics) {
-    for (const auto& [name, offset] : symptoms_of(rule.when)) {
-        if (symptoms.contains(name)) continue;
-        const std::string meant = symptoms.nearest_to(name);
-        report(diagnostics, rule.when_source, offset, "no symptom is named '" + name + "'",
-               meant.empty() ? "declare it with [[symptom]]" : "did you mean '" + meant + "'?");
-    }
+void check_symptom_names(const AdaptationRule& rule, Names& symptoms, const NamesElsewhere& elsewhere,
+                         Diagnostics& diagnostics) {
+    for (const auto& [name, offset] : symptoms_of(rule.when))
+        if (!symptoms.contains(name))
+            report(diagnostics, rule.when_source, offset, "no symptom is named '" + name + "'",
+                   advice(name, symptoms, elsewhere.symptoms,
+                          "declare it with [[symptom]], here or in another policy that is given too"));
 }
 
 Symptom derive(SymptomRule rule) {
@@ -242,8 +250,9 @@ Duration PolicySet::history_for(const Labels& labels) const {
 }
 
 PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
-                          Diagnostics& diagnostics) {
+                          Diagnostics& diagnostics, NamesElsewhere elsewhere) {
     PolicySet set;
+    set.elsewhere = std::move(elsewhere);
     std::vector<std::string> left_out;
     for (PolicyDocument& document : documents) {
         std::ranges::move(document.left_out, std::back_inserter(left_out));
@@ -256,7 +265,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
     order_by_name(set.symptoms, "symptom", name_of_symptom, diagnostics);
     order_by_name(set.adaptations, "adaptation", name_of_adaptation, diagnostics);
     set.signals = sorted_signals(std::move(set.signals), diagnostics);
-    set.plan_order = order_adaptations(set.adaptations, left_out, diagnostics);
+    set.plan_order = order_adaptations(set.adaptations, left_out, set.elsewhere, diagnostics);
 
     Names symptoms({left_out.begin(), left_out.end()});
     for (const Symptom& symptom : set.symptoms) symptoms.add(symptom.rule.name.text);
@@ -270,7 +279,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         all.add(signal.name.text);
     }
     const auto take = [&](const Condition& condition, bool has_templates = false) {
-        if (provided != nullptr) check_metrics(condition, all, diagnostics);
+        if (provided != nullptr) check_metrics(condition, all, set.elsewhere, diagnostics);
         for (promql::SelectorNeed& need : promql::selectors(condition.expr)) {
             // What a template will be is not known: its matcher may choose anything.
             if (has_templates)
@@ -286,7 +295,7 @@ PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedM
         if (symptom.rule.clear) take(*symptom.rule.clear);
     }
     for (const AdaptationRule& adaptation : set.adaptations) {
-        check_symptom_names(adaptation, symptoms, diagnostics);
+        check_symptom_names(adaptation, symptoms, set.elsewhere, diagnostics);
         if (adaptation.verify) take(adaptation.verify->expect, true);
     }
     return set;

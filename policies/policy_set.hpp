@@ -22,6 +22,13 @@ struct Symptom {
     Duration clear_window{}; // the longest that clear looks back
 };
 
+// Where names come from that the documents do not declare: what to do, by the name.
+struct NamesElsewhere {
+    std::map<std::string, std::string> metrics{}; // and signals
+    std::map<std::string, std::string> symptoms{};
+    std::map<std::string, std::string> adaptations{};
+};
+
 struct PolicySet {
     std::vector<SignalRule> signals;          // each after those that it reads
     std::vector<Symptom> symptoms;            // by name
@@ -31,6 +38,7 @@ struct PolicySet {
     std::vector<SourceText> warnings_allowed; // each in its own file
     // Those of each metric; those that name none have "".
     std::map<std::string, std::vector<promql::SelectorNeed>, std::less<>> selectors;
+    NamesElsewhere elsewhere;
 
     // How long samples of a series must be kept.
     Duration history_for(const Labels& labels) const;
@@ -48,6 +56,6 @@ using ProvidedMetrics = std::set<std::string>;
 // nor a signal provides: all of them are told. Without `provided` (null) metrics are not judged: a policy
 // file alone does not know its sensors. On errors the set holds what is left and must not be used.
 PolicySet make_policy_set(std::vector<PolicyDocument> documents, const ProvidedMetrics* provided,
-                          Diagnostics& diagnostics);
+                          Diagnostics& diagnostics, NamesElsewhere elsewhere = {});
 
 } // namespace homeostat

@@ -1,5 +1,6 @@
 // The commands that ask: eval, explain, whynot, symptoms, decisions, signals.
 #include "adapters/cli/command.hpp"
+#include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/moment.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/question_json.hpp"
@@ -7,10 +8,13 @@
 #include "adapters/control/client.hpp"
 #include "adapters/control/paths.hpp"
 #include "knowledge/enum_table.hpp"
+#include "knowledge/text.hpp"
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <iostream>
 
 namespace homeostat::cli {
@@ -90,8 +94,8 @@ It asks the controller that runs on this host, through its control socket; the f
 --socket names another one or one of several. Only root and the controller's own user may ask. With --test it asks a
 case of a policy test instead, played up to the time --at (such as 30s, from the case's beginning).
 
-Exit code: 0 it was answered, 1 it was not (no controller, an unknown name, a mistake in an expression), 2 the command
-was not understood.
+Exit code: 0 it was answered, 1 it was not (no controller, an unknown name, a mistake in an expression or in a file), 2
+the command was not understood. With --json that is told as an object too, with the mistakes and their places.
 )";
 
 struct Source {
@@ -101,39 +105,40 @@ struct Source {
     std::optional<Duration> until; // of the case
 };
 
-int refuse(const AskCommand& command, const std::string& what) {
-    std::cerr << "homeostat " << to_text(command.kind) << ": " << what << "\n";
-    return exit_failure;
-}
-
-int misuse(const AskCommand& command, const std::string& what) {
-    std::cerr << "homeostat " << to_text(command.kind) << ": " << what << "\nTry 'homeostat "
-              << to_text(command.kind) << " --help'.\n";
-    return exit_usage;
-}
-
 Result<std::string> find_socket() {
     const auto answering = control::answering_sockets(std::string(control::default_folder));
     if (answering.size() == 1) return answering.front();
     if (answering.empty())
         return failure("no controller answers in " + std::string(control::default_folder) +
                        "; start one with 'homeostat run', or name its socket with --socket");
-    std::string list;
-    for (const std::string& path : answering) list += (list.empty() ? "" : ", ") + path;
-    return failure("several controllers answer; choose one with --socket: " + list);
+    return failure("several controllers answer; choose one with --socket:" + one_a_line(answering));
 }
 
-Result<boost::json::object> answer_from(const Source& source, const Question& question) {
+// Where files or the expression have mistakes, these are in `diagnostics` too.
+Result<boost::json::object> answer_from(const Source& source, const Question& question,
+                                        Diagnostics& diagnostics) {
     if (!source.test.empty()) {
-        const auto state = play_case(source.test, source.test_case, source.until);
-        if (!state) return std::unexpected(state.error());
-        const auto answer = ask(*state, question);
+        const auto played = play_case(source.test, source.test_case, source.until, diagnostics);
+        if (!played) return std::unexpected(played.error());
+        auto answer = ask(played->state, question);
         if (!answer) return std::unexpected(answer.error());
+        if (!played->note.empty()) answer->notes.push_back(played->note);
         return answer_json(*answer);
     }
     const auto socket = source.socket.empty() ? find_socket() : source.socket;
     if (!socket) return std::unexpected(socket.error());
     return control::ask(*socket, question_json(question));
+}
+
+// What no controller and no case needs to be asked about.
+std::string mistake_of_text(const Question& question, Diagnostics& diagnostics) {
+    if (question.kind == Question::Kind::eval) {
+        diagnostics = mistakes_of(question.text);
+        if (!diagnostics.empty()) return mistakes_text(question.text);
+    }
+    for (std::string_view rest = question.text; !rest.empty(); rest.remove_prefix(utf8_length(rest)))
+        if (utf8_length(rest) == 0) return "'" + question.text + "' is no UTF-8";
+    return "";
 }
 
 void add_options(const AskCommand& command, CommandLine& line) {
@@ -145,7 +150,7 @@ void add_options(const AskCommand& command, CommandLine& line) {
     add("at", text()->value_name("TIME"),
         "a time such as 2026-05-20T12:00:00Z, or how long ago, such as 30s; with --test, how far to play");
     if (command.kind == Question::Kind::decisions) {
-        add("newest", po::value<std::size_t>()->value_name("N")->default_value(20), "at most so many");
+        add("newest", text()->value_name("N")->default_value("20"), "at most so many");
         add("only", text()->value_name("KIND"), "symptom, receipt, transaction, outcome or message");
         add("since", text()->value_name("TIME"), "none before this time; written as for --at");
     }
@@ -159,6 +164,20 @@ std::string read_moment(const po::variables_map& values, const char* option, std
     if (!moment) return "--" + std::string(option) + ": " + moment.error().what;
     into = *moment;
     return "";
+}
+
+// Which decisions, and how many of them.
+std::string read_limits(const po::variables_map& values, Question& question) {
+    if (values.contains("only")) question.only = values["only"].as<std::string>();
+    const auto kinds = decision_kinds();
+    if (!question.only.empty() && std::ranges::find(kinds, question.only) == kinds.end())
+        return "--only: there is no kind of decisions '" + question.only +
+               "'; there are:" + one_a_line({kinds.begin(), kinds.end()});
+    const auto& text = values["newest"].as<std::string>();
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, question.newest);
+    const bool is_number = error == std::errc{} && stop == end && question.newest <= newest_max;
+    return is_number ? "" : "--newest: expected a whole number from 0 to " + std::to_string(newest_max);
 }
 
 // What is wrong with the arguments; "" where nothing is.
@@ -188,8 +207,7 @@ std::string read_question(const AskCommand& command, const po::variables_map& va
         question.at = at;
     }
     if (command.kind != Question::Kind::decisions) return "";
-    question.only = text("only");
-    question.newest = values["newest"].as<std::size_t>();
+    if (std::string mistake = read_limits(values, question); !mistake.empty()) return mistake;
     return read_moment(values, "since", question.since);
 }
 
@@ -201,18 +219,23 @@ int ask_command(const AskCommand& command, const std::vector<std::string>& argum
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
+    const Teller teller{.command = line.name, .json = values.contains("json")};
     Source source;
     Question question;
     if (const std::string mistake = read_question(command, values, source, question); !mistake.empty())
-        return misuse(command, mistake);
-    auto answer = answer_from(source, question);
-    if (!answer) return refuse(command, answer.error().what);
+        return misuse(line.name, mistake);
+    Diagnostics diagnostics;
+    if (const std::string mistake = mistake_of_text(question, diagnostics); !mistake.empty())
+        return refuse(teller, mistake, teller.json ? diagnostics : Diagnostics{});
+    auto answer = answer_from(source, question, diagnostics);
+    if (!answer) return refuse(teller, answer.error().what, diagnostics);
+    if (!teller.json) std::cerr << to_lines(diagnostics);
     const boost::json::value* text = answer->if_contains("text");
-    if (!values.contains("json") && (text == nullptr || !text->is_string()))
-        return refuse(command, "the answer has no text in it; try --json");
+    if (!teller.json && (text == nullptr || !text->is_string()))
+        return refuse(teller, "the answer has no text in it; try --json");
     const std::string words = text != nullptr && text->is_string() ? std::string(text->as_string()) : "";
     answer->erase("text");
-    std::cout << (values.contains("json") ? boost::json::serialize(*answer) + "\n" : words);
+    std::cout << (teller.json ? boost::json::serialize(*answer) + "\n" : words);
     return exit_ok;
 }
 

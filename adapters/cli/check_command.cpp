@@ -1,5 +1,6 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
+#include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/test_document.hpp"
 
@@ -8,7 +9,7 @@
 #include <algorithm>
 #include <iostream>
 #include <iterator>
-#include <tuple>
+#include <optional>
 
 namespace homeostat::cli {
 
@@ -34,8 +35,8 @@ constexpr std::string_view notes = R"(Examples:
   homeostat check controller.toml
   homeostat check -c controller.toml policies/draft.toml
 
-Exit code: 0 nothing is wrong, 1 something is, with --strict also where there is a warning, 2 the command was not
-understood.
+Exit code: 0 nothing is wrong, 1 something is or a file cannot be read, with --strict also where there is a warning,
+2 the command was not understood.
 )";
 
 struct Files {
@@ -44,37 +45,24 @@ struct Files {
     std::vector<std::string> tests;
 };
 
-Files sort_files(const std::vector<std::string>& paths, Diagnostics& diagnostics) {
+Files sort_files(FileTexts& texts, const std::vector<std::string>& paths, Diagnostics& diagnostics) {
     Files files;
     for (const std::string& path : paths) {
-        const auto text = read_file(path);
-        if (!text)
-            diagnostics.push_back(
-                {.file = path, .at = {}, .what = text.error().what.substr(path.size() + 2), .expected = {}});
-        else
-            (policy_test::is_policy_test(*text) ? files.tests
-             : is_config(*text)                 ? files.configs
-                                                : files.policies)
-                .push_back(path);
+        const auto& text = texts.read(path);
+        if (!text) {
+            diagnostics.push_back(unreadable(path, text.error()));
+            continue;
+        }
+        const FileKind kind = kind_of(*text);
+        (kind == FileKind::test     ? files.tests
+         : kind == FileKind::config ? files.configs
+                                    : files.policies)
+            .push_back(path);
     }
     return files;
 }
 
-PolicyReview check_alone(const std::vector<std::string>& policies, Diagnostics& diagnostics) {
-    std::vector<PolicyDocument> documents;
-    for (const std::string& path : policies)
-        if (const auto text = read_file(path)) documents.push_back(read_policy(*text, path, diagnostics));
-    return review_policies(make_policy_set(std::move(documents), nullptr, diagnostics), diagnostics);
-}
-
-json::object to_json(const Diagnostic& d) {
-    return {{"file", d.file},        {"line", d.at.line},
-            {"column", d.at.column}, {"kind", d.kind == Diagnostic::Kind::error ? "error" : "warning"},
-            {"name", d.name},        {"what", d.what},
-            {"expected", d.expected}};
-}
-
-json::object to_json(const FlapBound& bound) {
+json::object bound_json(const FlapBound& bound) {
     json::array shares;
     for (const FlapShare& share : bound.shares)
         shares.push_back({{"adaptation", share.adaptation},
@@ -88,12 +76,10 @@ json::object to_json(const FlapBound& bound) {
 }
 
 void print_json(const Diagnostics& diagnostics, const std::vector<FlapBound>& bounds) {
-    json::array told;
-    for (const Diagnostic& d : diagnostics) told.push_back(to_json(d));
     json::array limits;
-    for (const FlapBound& bound : bounds) limits.push_back(to_json(bound));
+    for (const FlapBound& bound : bounds) limits.push_back(bound_json(bound));
     std::cout << json::serialize(
-                     json::object{{"diagnostics", std::move(told)}, {"bounds", std::move(limits)}})
+                     json::object{{"diagnostics", to_json(diagnostics)}, {"bounds", std::move(limits)}})
               << "\n";
 }
 
@@ -103,11 +89,28 @@ std::string counted(std::size_t count, const std::string& what) {
 
 // The bounds are of policies that could run.
 void print_text(const Diagnostics& diagnostics, const std::vector<FlapBound>& bounds, std::size_t files) {
-    for (const Diagnostic& d : diagnostics) std::cout << to_text(d) << "\n";
+    std::cout << to_lines(diagnostics);
     if (has_errors(diagnostics)) return;
     const std::string warnings = diagnostics.empty() ? "" : ", " + counted(diagnostics.size(), "warning");
     std::cout << counted(files, "file") << ": nothing is wrong" << warnings << "\n";
     for (const FlapBound& bound : bounds) std::cout << to_text(bound) << "\n";
+}
+
+std::vector<FlapBound> check_files(FileTexts& texts, std::vector<std::string> paths,
+                                   const std::optional<std::string>& config, Diagnostics& diagnostics) {
+    if (const auto* text = config ? &texts.read(*config) : nullptr; text != nullptr && *text)
+        if (auto mistaken = mistaken_kind(*config, **text, FileKind::config)) {
+            diagnostics.push_back(std::move(*mistaken));
+            std::erase(paths, *config);
+        }
+    const Files files = sort_files(texts, paths, diagnostics);
+    std::vector<FlapBound> bounds;
+    for (const std::string& one : files.configs)
+        if (auto loaded = load_config(texts, one, files.policies, 1, diagnostics))
+            std::ranges::move(loaded->review.bounds, std::back_inserter(bounds));
+    if (files.configs.empty()) bounds = review_alone(texts, files.policies, diagnostics).bounds;
+    for (const std::string& test : files.tests) load_test_document(texts, test, diagnostics);
+    return bounds;
 }
 
 } // namespace
@@ -120,26 +123,21 @@ int check_command(const std::vector<std::string>& arguments) {
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
+    const bool json = values.contains("json");
     std::vector<std::string> paths;
     if (values.contains("file")) paths = values["file"].as<std::vector<std::string>>();
-    if (values.contains("config")) paths.push_back(values["config"].as<std::string>());
-    if (paths.empty()) {
-        std::cerr << "homeostat check: no file is named\nTry 'homeostat check --help'.\n";
-        return exit_usage;
-    }
+    const std::optional<std::string> config =
+        values.contains("config") ? std::optional(values["config"].as<std::string>()) : std::nullopt;
+    if (config) paths.push_back(*config);
+    if (paths.empty()) return misuse(line.name, "no file is named");
     std::ranges::sort(paths);
     paths.erase(std::ranges::unique(paths).begin(), paths.end());
 
+    FileTexts texts;
     Diagnostics diagnostics;
-    const Files files = sort_files(paths, diagnostics);
-    std::vector<FlapBound> bounds;
-    for (const std::string& config : files.configs)
-        if (auto loaded = load_config(config, files.policies, 1, diagnostics))
-            std::ranges::move(loaded->review.bounds, std::back_inserter(bounds));
-    if (files.configs.empty()) bounds = check_alone(files.policies, diagnostics).bounds;
-    for (const std::string& test : files.tests) load_test_document(test, diagnostics);
+    const std::vector<FlapBound> bounds = check_files(texts, paths, config, diagnostics);
     put_in_order(diagnostics);
-    if (values.contains("json"))
+    if (json)
         print_json(diagnostics, bounds);
     else
         print_text(diagnostics, bounds, paths.size());

@@ -8,7 +8,8 @@
 
 namespace homeostat::cli {
 
-// 0: all is well; 1: a finding or a failure; 2: the command was not understood.
+// 0: all is well; 1: a finding or a failure, also a file that has mistakes or cannot be read; 2: the command
+// was not understood.
 enum ExitCode { exit_ok = 0, exit_failure = 1, exit_usage = 2 };
 
 struct Command {

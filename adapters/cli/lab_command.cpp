@@ -2,6 +2,7 @@
 #include "adapters/cli/lab_account.hpp"
 #include "adapters/cli/lab_child.hpp"
 #include "adapters/cli/load.hpp"
+#include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
@@ -233,7 +234,8 @@ std::string default_config() {
 
 bool check_config(const std::string& file) {
     Diagnostics diagnostics;
-    const auto loaded = load_config(file, {}, 1, diagnostics);
+    FileTexts texts;
+    const auto loaded = load_config(texts, file, {}, 1, diagnostics);
     if (loaded && std::ranges::find(loaded->config.interfaces, lab_interface, &InterfaceSpec::name) ==
                       loaded->config.interfaces.end())
         diagnostics.push_back(
@@ -242,7 +244,7 @@ bool check_config(const std::string& file) {
              .what = "interface '" + std::string(lab_interface) + "' is not managed here",
              .expected = "the lab has no other; see the lab.toml that comes with homeostat"});
     put_in_order(diagnostics);
-    for (const Diagnostic& d : diagnostics) std::cerr << to_text(d) << "\n";
+    std::cerr << to_lines(diagnostics);
     return loaded && loaded->generation && !has_errors(diagnostics);
 }
 
@@ -313,10 +315,8 @@ int lab_command(const std::vector<std::string>& arguments) {
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
-    if (seconds < 1 || seconds > 120 || options.flood_pps < 1 || options.flood_pps > 1'000'000) {
-        std::cerr << "homeostat lab: expected a flood of 1 to 1000000 packets/s, for 1 to 120 seconds\n";
-        return exit_usage;
-    }
+    if (seconds < 1 || seconds > 120 || options.flood_pps < 1 || options.flood_pps > 1'000'000)
+        return misuse("lab", "expected a flood of 1 to 1000000 packets/s, for 1 to 120 seconds");
     options.flood_time = std::chrono::seconds{seconds};
     options.keep = values.contains("keep");
     options.json = values.contains("json");

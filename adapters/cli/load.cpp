@@ -1,24 +1,19 @@
 #include "adapters/cli/load.hpp"
 
 #include "adapters/bpf/object_layout.hpp"
-#include "policies/toml_reader.hpp"
+#include "engine/review.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <map>
 #include <memory>
-#include <sstream>
+#include <set>
 
 namespace homeostat::cli {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::uintmax_t file_size_max = 16U << 20U;
 
 // Where objects are found if the configuration names no folder: beside the program as it was built, and
 // where it was installed to.
@@ -79,49 +74,116 @@ std::optional<bpf::ProgramSource> find_program(const ControllerConfig& config, c
     return std::nullopt;
 }
 
+// Policies that were read, with their paths.
+struct ReadPolicies {
+    std::vector<PolicyDocument> documents;
+    std::set<std::string> paths;
+
+    void read(const std::string& path, std::string_view text, Diagnostics& diagnostics) {
+        documents.push_back(read_policy(text, path, diagnostics));
+        paths.insert(path);
+    }
+};
+
+constexpr std::size_t neighbours_max = 200;              // files of one folder that are looked at
+constexpr std::uintmax_t neighbour_size_max = 1U << 20U; // larger ones are left aside
+
+// The other policies in the folders of these.
+std::vector<std::string> neighbours(const std::set<std::string>& policies) {
+    std::set<fs::path> folders;
+    for (const std::string& policy : policies) folders.insert(fs::path(policy).parent_path());
+    std::vector<std::string> found;
+    for (const fs::path& folder : folders) {
+        std::error_code error;
+        std::size_t count = 0;
+        fs::directory_iterator it(folder.empty() ? "." : folder, error);
+        for (; !error && it != fs::directory_iterator() && ++count <= neighbours_max; it.increment(error)) {
+            const std::string path = (folder / it->path().filename()).string();
+            if (it->path().extension() != ".toml" || policies.contains(path)) continue;
+            std::error_code gone;
+            if (it->is_regular_file(gone) && it->file_size(gone) <= neighbour_size_max) found.push_back(path);
+        }
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+using DeclaredIn = std::map<std::string, std::set<std::string>>; // by a name, the files that declare it
+
+std::map<std::string, std::string> advice_of(const DeclaredIn& declared) {
+    std::map<std::string, std::string> advice;
+    for (const auto& [name, files] : declared) {
+        std::string list;
+        for (const std::string& file : files) list += (list.empty() ? "" : " and in ") + file;
+        advice[name] = "it is declared in " + list +
+                       (files.size() == 1 ? ", which must be given too" : ", one of which must be given too");
+    }
+    return advice;
+}
+
+// What the neighbours of the policies declare.
+NamesElsewhere names_beside(FileTexts& texts, const std::set<std::string>& policies) {
+    DeclaredIn metrics;
+    DeclaredIn symptoms;
+    DeclaredIn adaptations;
+    for (const std::string& path : neighbours(policies)) {
+        const auto& text = texts.read(path);
+        if (!text || kind_of(*text) != FileKind::policy) continue;
+        Diagnostics ignored;
+        const PolicyDocument document = read_policy(*text, path, ignored);
+        for (const SignalRule& rule : document.signals) metrics[rule.name.text].insert(path);
+        for (const SymptomRule& rule : document.symptoms) symptoms[rule.name.text].insert(path);
+        for (const AdaptationRule& rule : document.adaptations) adaptations[rule.name.text].insert(path);
+    }
+    return {.metrics = advice_of(metrics),
+            .symptoms = advice_of(symptoms),
+            .adaptations = advice_of(adaptations)};
+}
+
+// Judges the policies; only where that finds something wrong, the files beside them are looked at, and it is
+// said again with what they declare.
+template <class Judge> auto judge_with_neighbours(FileTexts& texts, const ReadPolicies& policies,
+                                                  Diagnostics& diagnostics, const Judge& judge) {
+    Diagnostics found = diagnostics;
+    auto judged = judge(NamesElsewhere{}, found);
+    if (has_errors(found)) {
+        found = diagnostics;
+        judged = judge(names_beside(texts, policies.paths), found);
+    }
+    diagnostics = std::move(found);
+    return judged;
+}
+
+PolicyReview review_among_themselves(FileTexts& texts, const ReadPolicies& policies,
+                                     Diagnostics& diagnostics) {
+    return judge_with_neighbours(
+        texts, policies, diagnostics, [&](NamesElsewhere elsewhere, Diagnostics& found) {
+            return review_policies(make_policy_set(policies.documents, nullptr, found, std::move(elsewhere)),
+                                   found);
+        });
+}
+
 } // namespace
 
-Result<std::string> read_file(const std::string& path) {
-    std::error_code error;
-    const auto status = fs::status(path, error);
-    if (fs::is_directory(status)) return failure(path + ": is a folder; expected a file");
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return failure((path.empty() ? "an empty file name" : path) + ": " + std::strerror(errno));
-    // What is no regular file may be without end.
-    std::string text(file_size_max + 1, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(file.gcount()));
-    text.shrink_to_fit();
-    if (text.size() > file_size_max) return failure(path + ": is larger than 16 MiB");
-    return text;
-}
-
-bool is_config(std::string_view text) {
-    Diagnostics ignored;
-    const auto toml = TomlFile::parse(text, "", ignored);
-    if (!toml) return false;
-    const TomlTable root = toml->root();
-    constexpr std::array<std::string_view, 5> tables{"controller", "limits", "program", "interface",
-                                                     "sensor"};
-    return std::ranges::any_of(tables, [&](std::string_view table) { return root.has(table); });
-}
-
-std::optional<LoadedConfig> load_config(const std::string& file,
+std::optional<LoadedConfig> load_config(FileTexts& texts, const std::string& file,
                                         const std::vector<std::string>& more_policies,
                                         std::uint64_t generation, Diagnostics& diagnostics) {
-    const auto text = read_file(file);
+    const auto& text = texts.read(file);
     if (!text) {
-        diagnostics.push_back(
-            {.file = file, .at = {}, .what = text.error().what.substr(file.size() + 2), .expected = {}});
+        diagnostics.push_back(unreadable(file, text.error()));
+        return std::nullopt;
+    }
+    if (auto mistaken = mistaken_kind(file, *text, FileKind::config)) {
+        diagnostics.push_back(std::move(*mistaken));
         return std::nullopt;
     }
     const std::size_t before = diagnostics.size();
     auto config = read_config(*text, file, diagnostics);
     const bool is_sound = diagnostics.size() == before;
-    std::vector<PolicyDocument> documents;
+    ReadPolicies policies;
     const auto read_document = [&](const std::string& path, const std::string& named_in, Position at) {
-        if (const auto policy = read_file(path))
-            documents.push_back(read_policy(*policy, path, diagnostics));
+        if (const auto& policy = texts.read(path))
+            policies.read(path, *policy, diagnostics);
         else
             diagnostics.push_back({.file = named_in, .at = at, .what = policy.error().what, .expected = {}});
     };
@@ -147,11 +209,21 @@ std::optional<LoadedConfig> load_config(const std::string& file,
         }
     // Against a configuration that is itself wrong, only what the policies say of each other can be judged.
     if (is_sound)
-        loaded.generation = make_generation(loaded.config, std::move(documents), layouts, generation,
-                                            diagnostics, &loaded.review);
+        loaded.generation = judge_with_neighbours(
+            texts, policies, diagnostics, [&](NamesElsewhere elsewhere, Diagnostics& found) {
+                return make_generation(loaded.config, policies.documents, layouts, generation, found,
+                                       &loaded.review, std::move(elsewhere));
+            });
     else
-        review_policies(make_policy_set(std::move(documents), nullptr, diagnostics), diagnostics);
+        review_among_themselves(texts, policies, diagnostics);
     return loaded;
+}
+
+PolicyReview review_alone(FileTexts& texts, const std::vector<std::string>& paths, Diagnostics& diagnostics) {
+    ReadPolicies policies;
+    for (const std::string& path : paths)
+        if (const auto& text = texts.read(path)) policies.read(path, *text, diagnostics);
+    return review_among_themselves(texts, policies, diagnostics);
 }
 
 } // namespace homeostat::cli

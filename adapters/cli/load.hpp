@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/programs.hpp"
+#include "adapters/cli/file_texts.hpp"
 #include "engine/check.hpp"
 #include "engine/config.hpp"
 #include "engine/generation.hpp"
@@ -12,11 +13,6 @@
 
 namespace homeostat::cli {
 
-Result<std::string> read_file(const std::string& path);
-
-// Whether the text is a controller's configuration, by its tables; otherwise it is a policy.
-bool is_config(std::string_view text);
-
 struct LoadedConfig {
     ControllerConfig config;
     std::vector<bpf::ProgramSource> programs;
@@ -26,8 +22,11 @@ struct LoadedConfig {
 
 // Reads the configuration, the policies that it names and the objects of its programs. `more_policies`: files
 // to judge with it, whether it names them or not. None where the configuration itself cannot be read.
-std::optional<LoadedConfig> load_config(const std::string& file,
+std::optional<LoadedConfig> load_config(FileTexts& texts, const std::string& file,
                                         const std::vector<std::string>& more_policies,
                                         std::uint64_t generation, Diagnostics& diagnostics);
+
+// Policies without a configuration, judged as far as that goes.
+PolicyReview review_alone(FileTexts& texts, const std::vector<std::string>& paths, Diagnostics& diagnostics);
 
 } // namespace homeostat::cli

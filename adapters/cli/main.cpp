@@ -33,8 +33,12 @@ Commands:
 )";
 
 constexpr std::string_view closing = R"(
-'homeostat COMMAND --help' explains a command; 'homeostat --version' tells the version. Exit codes: 0 all is well, 1 a finding or a failure, 2 the
-command was not understood.
+'homeostat COMMAND --help' explains a command; 'homeostat --version' tells the version.
+
+Exit codes, of every command:
+  0  all is well
+  1  a finding or a failure: also a file that has mistakes or cannot be read
+  2  the command was not understood: an unknown command, a wrong option
 
 To begin with:  sudo homeostat lab
                 homeostat check controller.toml

@@ -1,6 +1,7 @@
 #include "adapters/cli/options.hpp"
 
 #include "adapters/cli/command.hpp"
+#include "adapters/cli/mistakes.hpp"
 
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/parsers.hpp>
@@ -32,9 +33,7 @@ std::variant<po::variables_map, int> parse_options(CommandLine& line,
         }
         po::notify(values);
     } catch (const po::error& error) {
-        std::cerr << "homeostat " << line.name << ": " << error.what() << "\nTry 'homeostat " << line.name
-                  << " --help'.\n";
-        return exit_usage;
+        return misuse(line.name, error.what());
     }
     return values;
 }

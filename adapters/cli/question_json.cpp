@@ -8,7 +8,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t newest_max = 1'000'000;
 // A thousand years: no time that anybody means is farther away.
 constexpr std::int64_t ms_max = 31'556'952'000'000;
 

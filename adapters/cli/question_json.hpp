@@ -8,6 +8,9 @@
 
 namespace homeostat::cli {
 
+// Of Question::newest.
+inline constexpr std::size_t newest_max = 1'000'000;
+
 boost::json::object question_json(const Question& question);
 // Fails on what is no question, saying what was expected.
 Result<Question> read_question(const boost::json::object& object);

@@ -1,5 +1,6 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
+#include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/question_json.hpp"
 #include "adapters/cli/report.hpp"
@@ -8,6 +9,7 @@
 #include "adapters/control/server.hpp"
 #include "adapters/rtnetlink/links.hpp"
 #include "engine/runner.hpp"
+#include "knowledge/text.hpp"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -45,7 +47,7 @@ that is attached to the interface, if it has them, which takes CAP_SYS_ADMIN; wi
 nothing to read, and policies over their metrics cannot fire. So shadow is for trying policies beside a controller
 that runs, or over link_* metrics. Ring buffers are not read, since that would take their records from their reader.
 
-Exit code: 0 it was stopped, 1 it could not start, 2 the command was not understood.
+Exit code: 0 it was stopped, 1 it could not start, also for a file that has mistakes, 2 the command was not understood.
 )";
 
 // Real time, but never backwards: the wall clock is asked once, and goes on by the steady one.
@@ -130,11 +132,12 @@ class Shell {
 
     GenerationPtr reload() {
         Diagnostics diagnostics;
-        auto next = load_config(options_.config, {}, generation_->number + 1, diagnostics);
+        FileTexts texts;
+        auto next = load_config(texts, options_.config, {}, generation_->number + 1, diagnostics);
         if (next && next->generation) check_reloadable(loaded_.config, next->config, diagnostics);
         if (!next || !next->generation || has_errors(diagnostics)) {
             put_in_order(diagnostics);
-            for (const Diagnostic& d : diagnostics) spdlog::error("{}", to_text(d));
+            for (const Diagnostic& d : diagnostics) spdlog::error("{}", printable(to_text(d)));
             spdlog::error("the reload is refused; generation {} goes on", generation_->number);
             return nullptr;
         }
@@ -168,12 +171,9 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
     if (values.contains("signals")) {
         const auto every = parse_duration(values["signals"].as<std::string>());
         if (!every || *every == Duration{0} || !options.json) {
-            std::cerr << "homeostat run: --signals: "
-                      << (!every         ? every.error().what
-                          : options.json ? "expected 1ms or more"
-                                         : "goes with --json")
-                      << "\nTry 'homeostat run --help'.\n";
-            return exit_usage;
+            return misuse("run", "--signals: " + (!every         ? every.error().what
+                                                  : options.json ? "expected 1ms or more"
+                                                                 : "goes with --json"));
         }
         options.signals_every = *every;
     }
@@ -207,7 +207,27 @@ Result<std::unique_ptr<control::Server>> open_control(const ControllerConfig& co
     return nullptr;
 }
 
-int run_loop(Shell& shell, World& world, const RunOptions& options, control::Server* control) {
+// Holds SIGHUP back until somebody is there to take it: it asks for a reload, also while what is to be
+// reloaded is loaded for the first time.
+class HeldBack {
+  public:
+    HeldBack() {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGHUP);
+        pthread_sigmask(SIG_BLOCK, &set, &before_);
+    }
+    HeldBack(const HeldBack&) = delete;
+    HeldBack& operator=(const HeldBack&) = delete;
+    ~HeldBack() { release(); }
+    void release() const { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  private:
+    sigset_t before_{};
+};
+
+int run_loop(Shell& shell, World& world, const RunOptions& options, control::Server* control,
+             const HeldBack& hangups) {
     const auto clock = real_clock();
     std::vector<Sensor*> sensors;
     for (const auto& sensor : world.sensors) sensors.push_back(sensor.get());
@@ -219,6 +239,7 @@ int run_loop(Shell& shell, World& world, const RunOptions& options, control::Ser
                    .reload = [&] { return shell.reload(); },
                    .services = control != nullptr ? std::vector<Service*>{control} : std::vector<Service*>{}},
                   {.period = shell.loaded().config.period});
+    hangups.release(); // the runner takes signals from here on
     spdlog::info("generation {}: {} interface(s), {} sensor(s), {} adaptation(s), every {}{}",
                  shell.generation()->number, shell.loaded().config.interfaces.size(),
                  shell.loaded().config.sensors.size(), shell.generation()->policies.adaptations.size(),
@@ -233,6 +254,7 @@ int run_loop(Shell& shell, World& world, const RunOptions& options, control::Ser
 } // namespace
 
 int run_command(const std::vector<std::string>& arguments) {
+    const HeldBack hangups;
     const auto parsed = read_options(arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& options = std::get<RunOptions>(parsed);
@@ -240,11 +262,12 @@ int run_command(const std::vector<std::string>& arguments) {
     std::signal(SIGPIPE, SIG_IGN); // whoever reads the log may go; the controller stays
 
     Diagnostics diagnostics;
-    auto loaded = load_config(options.config, {}, 1, diagnostics);
+    FileTexts texts;
+    auto loaded = load_config(texts, options.config, {}, 1, diagnostics);
     if (loaded) check_interfaces(loaded->config, diagnostics);
     if (!loaded || !loaded->generation || has_errors(diagnostics)) {
         put_in_order(diagnostics);
-        for (const Diagnostic& d : diagnostics) std::cerr << to_text(d) << "\n";
+        std::cerr << to_lines(diagnostics);
         return exit_failure;
     }
     Shell shell(options, std::move(*loaded));
@@ -258,7 +281,7 @@ int run_command(const std::vector<std::string>& arguments) {
         std::cerr << "homeostat run: " << control.error().what << "\n";
         return exit_failure;
     }
-    return run_loop(shell, *world, options, control->get());
+    return run_loop(shell, *world, options, control->get(), hangups);
 }
 
 } // namespace homeostat::cli

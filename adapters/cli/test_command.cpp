@@ -1,8 +1,10 @@
 #include "adapters/cli/command.hpp"
+#include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/test_document.hpp"
 #include "adapters/cli/test_report.hpp"
 #include "engine/policy_test/mutation.hpp"
+#include "knowledge/text.hpp"
 
 #include <re2/re2.h>
 
@@ -72,7 +74,8 @@ somebody who detaches a program), [[test.outcome]] (transactions that fail or ta
 refuse a mode); and an expectation: waits (the gate that is closed), eval, holds, empty, desired, messages.
 REFERENCE.md lists all keys.
 
-Exit code: 0 all tests passed, 1 one failed, 2 the command or a file was not understood.
+Exit code: 0 all tests passed, 1 one failed, a file has mistakes or cannot be read, --filter fits no test, or fewer
+mutants were noticed than --mutate-min, 2 the command was not understood.
 )";
 
 struct Loaded {
@@ -82,8 +85,9 @@ struct Loaded {
 
 Loaded load_all(const std::vector<std::string>& paths) {
     Loaded loaded;
+    FileTexts texts;
     for (const std::string& path : paths)
-        if (auto test = load_test_document(path, loaded.diagnostics))
+        if (auto test = load_test_document(texts, path, loaded.diagnostics))
             loaded.files.push_back({.test = std::move(*test), .cases = {}});
     put_in_order(loaded.diagnostics);
     return loaded;
@@ -98,6 +102,21 @@ struct Settings {
     Colours colours;
 };
 
+bool fits(const Settings& settings, const policy_test::TestCase& test_case) {
+    return settings.filter == nullptr || RE2::PartialMatch(test_case.name.text, *settings.filter);
+}
+
+// The names of all tests, where the filter fits none of them.
+std::vector<std::string> names_if_none_fits(const std::vector<TestedFile>& files, const Settings& settings) {
+    std::vector<std::string> names;
+    for (const TestedFile& file : files)
+        for (const policy_test::TestCase& test_case : file.test.cases) {
+            if (fits(settings, test_case)) return {};
+            names.push_back(test_case.name.text);
+        }
+    return names;
+}
+
 void run_file(TestedFile& file, const Settings& settings) {
     policy_test::Coverage coverage(file.test);
     policy_test::Observer observer;
@@ -106,8 +125,7 @@ void run_file(TestedFile& file, const Settings& settings) {
             coverage.observe(simulation, decisions);
         };
     for (policy_test::TestCase& test_case : file.test.cases) {
-        if (settings.filter != nullptr && !RE2::PartialMatch(test_case.name.text, *settings.filter))
-            test_case.skip = "filtered out";
+        if (!fits(settings, test_case)) test_case.skip = "filtered out";
         file.cases.push_back(policy_test::check_case(file.test, test_case, observer));
         if (!settings.json) print_case(file, file.cases.back(), settings.colours, std::cout);
     }
@@ -204,10 +222,8 @@ int test_command(const std::vector<std::string>& arguments) {
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
-    const auto misused = [](const std::string& what) {
-        std::cerr << "homeostat test: " << what << "\nTry 'homeostat test --help'.\n";
-        return exit_usage;
-    };
+    const Teller teller{.command = line.name, .json = values.contains("json")};
+    const auto misused = [&](const std::string& what) { return misuse(line.name, what); };
     if (!values.contains("file")) return misused("no file is named");
     if (values.contains("mutate-min")) {
         if (!values.contains("mutate")) return misused("--mutate-min goes with --mutate");
@@ -221,15 +237,19 @@ int test_command(const std::vector<std::string>& arguments) {
         if (!filter->ok()) return misused("--filter: " + filter->error());
     }
     Loaded loaded = load_all(values["file"].as<std::vector<std::string>>());
-    for (const Diagnostic& diagnostic : loaded.diagnostics) std::cerr << to_text(diagnostic) << "\n";
-    if (has_errors(loaded.diagnostics)) return exit_usage;
+    if (has_errors(loaded.diagnostics))
+        return refuse(teller, "nothing was run: there are mistakes", loaded.diagnostics);
+    std::cerr << to_lines(loaded.diagnostics);
     const Settings settings{.filter = filter.get(),
-                            .json = values.contains("json"),
+                            .json = teller.json,
                             .coverage = values.contains("coverage"),
                             .mutate = values.contains("mutate"),
                             .mutate_min =
                                 values.contains("mutate-min") ? values["mutate-min"].as<double>() : 0,
                             .colours = {.on = ::isatty(STDOUT_FILENO) == 1}};
+    if (const auto names = names_if_none_fits(loaded.files, settings); !names.empty())
+        return refuse(teller, "no test's name is fitted by --filter '" + values["filter"].as<std::string>() +
+                                  "'; there are:" + one_a_line(names));
     return run_all(loaded.files, settings);
 }
 

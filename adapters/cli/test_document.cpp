@@ -1,16 +1,18 @@
 #include "adapters/cli/test_document.hpp"
 
-#include "adapters/cli/load.hpp"
-
 #include <filesystem>
 
 namespace homeostat::cli {
 
-std::optional<policy_test::PolicyTest> load_test_document(const std::string& path, Diagnostics& diagnostics) {
-    const auto text = read_file(path);
+std::optional<policy_test::PolicyTest> load_test_document(FileTexts& texts, const std::string& path,
+                                                          Diagnostics& diagnostics) {
+    const auto& text = texts.read(path);
     if (!text) {
-        diagnostics.push_back(
-            {.file = path, .at = {}, .what = text.error().what.substr(path.size() + 2), .expected = {}});
+        diagnostics.push_back(unreadable(path, text.error()));
+        return std::nullopt;
+    }
+    if (auto mistaken = mistaken_kind(path, *text, FileKind::test)) {
+        diagnostics.push_back(std::move(*mistaken));
         return std::nullopt;
     }
     auto test = policy_test::read_policy_test(*text, path, diagnostics);
@@ -20,7 +22,7 @@ std::optional<policy_test::PolicyTest> load_test_document(const std::string& pat
     for (const SourceText& named : test->policy_files) {
         const std::filesystem::path file =
             (std::filesystem::path(path).parent_path() / named.text).lexically_normal();
-        if (const auto policy = read_file(file.string())) {
+        if (const auto& policy = texts.read(file.string())) {
             policies.push_back(read_policy(*policy, file.string(), diagnostics));
         } else {
             is_complete = false;

@@ -2,9 +2,9 @@
 
 #include "adapters/cli/test_document.hpp"
 #include "engine/policy_test/simulation.hpp"
+#include "knowledge/text.hpp"
 
 #include <algorithm>
-#include <iostream>
 
 namespace homeostat::cli {
 
@@ -16,26 +16,28 @@ Result<const policy_test::TestCase*> choose(const policy_test::PolicyTest& test,
     if (name.empty() && names.size() == 1) return &test.cases.front();
     const auto found = std::ranges::find(names, name);
     if (found != names.end()) return &test.cases[static_cast<std::size_t>(found - names.begin())];
-    std::string list;
-    for (const std::string& one : names) list += (list.empty() ? "" : ", ") + ("'" + one + "'");
-    if (name.empty()) return failure(test.file + " has several cases; choose one with --case: " + list);
+    if (name.empty())
+        return failure(test.file + " has several cases; choose one with --case:" + one_a_line(names));
     const std::string meant = nearest(name, names);
     return failure(test.file + " has no case '" + name + "'; " +
-                   (meant.empty() ? "there are: " + list : "did you mean '" + meant + "'?"));
+                   (meant.empty() ? "there are:" + one_a_line(names) : "did you mean '" + meant + "'?"));
 }
 
 } // namespace
 
-Result<EngineState> play_case(const std::string& file, const std::string& name,
-                              std::optional<Duration> until) {
-    Diagnostics diagnostics;
-    const auto test = load_test_document(file, diagnostics);
+Result<PlayedCase> play_case(const std::string& file, const std::string& name, std::optional<Duration> until,
+                             Diagnostics& diagnostics) {
+    FileTexts texts;
+    const auto test = load_test_document(texts, file, diagnostics);
     put_in_order(diagnostics);
-    for (const Diagnostic& diagnostic : diagnostics) std::cerr << to_text(diagnostic) << "\n";
     if (!test || has_errors(diagnostics)) return failure(file + " cannot be played");
     const auto chosen = choose(*test, name);
     if (!chosen) return std::unexpected(chosen.error());
-    return policy_test::run_case(*test, **chosen, until).state;
+    const Duration end = (*chosen)->end;
+    return PlayedCase{.state = policy_test::run_case(*test, **chosen, until).state,
+                      .note = until && *until > end
+                                  ? "the case ends at " + to_text(end) + ": this is what is known then"
+                                  : ""};
 }
 
 } // namespace homeostat::cli

@@ -9,9 +9,14 @@
 
 namespace homeostat::cli {
 
-// Plays the case up to the time; "": the only case of the file. What is wrong with the files goes to standard
-// error, and is a failure.
-Result<EngineState> play_case(const std::string& file, const std::string& name,
-                              std::optional<Duration> until);
+struct PlayedCase {
+    EngineState state;
+    std::string note; // what its reader must know; "" for nothing
+};
+
+// Plays the case up to the time; "": the only case of the file. What is wrong with the files is told in
+// `diagnostics`, and is a failure.
+Result<PlayedCase> play_case(const std::string& file, const std::string& name, std::optional<Duration> until,
+                             Diagnostics& diagnostics);
 
 } // namespace homeostat::cli

@@ -52,7 +52,8 @@ std::optional<PlayedSeries> read_series(TomlTable& table, Duration period) {
     auto parsed = promql::parse_series_values(values->text);
     if (!parsed)
         table.mistake(values->position(static_cast<std::size_t>(parsed.error().number)), parsed.error().what,
-                      "expected a, axn, a+bxn, a-bxn, _, _xn, stale, NaN or Inf");
+                      "expected a, axn, a+bxn, a-bxn, _, _xn, stale, NaN or Inf, and at most " +
+                          std::to_string(promql::series_values_max) + " values in all");
     if (!labels || !parsed || series.every <= Duration{0}) return std::nullopt;
     series.labels = std::move(*labels);
     series.values = std::move(*parsed);
@@ -141,6 +142,7 @@ std::optional<Duration> read_latency(TomlTable& table) {
 OutcomeRule read_outcome(TomlTable& table) {
     OutcomeRule rule;
     rule.interface = table.string("interface").value_or("");
+    rule.interface_at = table.at("interface");
     if (const auto nth = table.integer("nth", 1, std::numeric_limits<std::int32_t>::max()))
         rule.nth = static_cast<std::size_t>(*nth);
     rule.from = table.duration("from").value_or(Duration{0});
@@ -285,7 +287,7 @@ class Judge {
             for (const PlayedSeries& series : test_case.series) is_read(series.source, series.labels);
             for (const Event& event : test_case.events) judge(event);
             for (const OutcomeRule& rule : test_case.outcomes)
-                if (!rule.interface.empty()) is_managed({}, rule.interface);
+                if (!rule.interface.empty()) is_managed(rule.interface_at, rule.interface);
         }
     }
 

@@ -67,7 +67,8 @@ struct Event {
 
 // How transactions end. The first rule that fits one counts; one that none fits succeeds.
 struct OutcomeRule {
-    std::string interface;           // "": any
+    std::string interface; // "": any
+    Position interface_at;
     std::optional<std::size_t> nth;  // of the transactions of its interface, from 1; none: all
     Duration from{0};                // by the time of its plan
     std::optional<Duration> until;   // before this

@@ -55,8 +55,9 @@ bool is_template(const std::string& value) { return value.find("{{") != std::str
 // The labels that one condition names.
 class ConditionLabels {
   public:
-    ConditionLabels(const Condition& condition, const Schema& schema, Diagnostics& diagnostics)
-        : source_(condition.source), schema_(schema), diagnostics_(diagnostics) {
+    ConditionLabels(const Condition& condition, const NamesElsewhere& elsewhere, const Schema& schema,
+                    Diagnostics& diagnostics)
+        : source_(condition.source), elsewhere_(elsewhere), schema_(schema), diagnostics_(diagnostics) {
         check(condition.expr);
     }
 
@@ -119,12 +120,22 @@ class ConditionLabels {
             if (matcher.op == MatchOp::not_equal)
                 no_effect(matcher.at.offset, what);
             else
-                error(matcher.at.offset, what, suggestion(matcher.value, words, "it is one of"));
+                error(matcher.at.offset, what, value_advice(matcher, words));
         }
         if (matcher.op == MatchOp::regex && !takes_absent && !range.also_numbers &&
             std::ranges::none_of(words, [&](const std::string& word) { return matcher.matches(word); }))
             error(matcher.at.offset, "no value of " + label + " is matched by \"" + matcher.value + "\"",
                   "it is one of: " + list_of(words));
+    }
+
+    // A value that no policy here gives may be the name of something in another one.
+    std::string value_advice(const Matcher& matcher, const std::vector<std::string>& words) const {
+        for (const auto& [label, names] :
+             {std::pair("symptom", &elsewhere_.symptoms), std::pair("adaptation", &elsewhere_.adaptations)})
+            if (const auto found = names->find(matcher.value);
+                matcher.label == label && found != names->end())
+                return found->second;
+        return suggestion(matcher.value, words, "it is one of");
     }
 
     // ---- groupings
@@ -193,6 +204,7 @@ class ConditionLabels {
     }
 
     const SourceText& source_;
+    const NamesElsewhere& elsewhere_;
     const Schema& schema_;
     Diagnostics& diagnostics_;
 };
@@ -270,19 +282,20 @@ void check_templates(const AdaptationRule& rule, std::vector<ResultLabels> keys,
 } // namespace
 
 void check_labels(const PolicySet& policies, const Schema& schema, Diagnostics& diagnostics) {
-    for (const SignalRule& signal : policies.signals) ConditionLabels(signal.expr, schema, diagnostics);
+    for (const SignalRule& signal : policies.signals)
+        ConditionLabels(signal.expr, policies.elsewhere, schema, diagnostics);
     for (const Symptom& symptom : policies.symptoms) {
         const SymptomRule& rule = symptom.rule;
-        ConditionLabels(rule.raise, schema, diagnostics);
+        ConditionLabels(rule.raise, policies.elsewhere, schema, diagnostics);
         if (rule.clear) {
-            ConditionLabels(*rule.clear, schema, diagnostics);
+            ConditionLabels(*rule.clear, policies.elsewhere, schema, diagnostics);
             check_clear(rule, schema, diagnostics);
         }
         TemplateLabels(rule.name.file, rule.name.text, {key_of(symptom, schema)}, diagnostics)
             .check(rule.summary, rule.summary_at, "value");
     }
     for (const AdaptationRule& rule : policies.adaptations) {
-        if (rule.verify) ConditionLabels(rule.verify->expect, schema, diagnostics);
+        if (rule.verify) ConditionLabels(rule.verify->expect, policies.elsewhere, schema, diagnostics);
         check_templates(rule, keys_of(rule, policies, schema), diagnostics);
     }
 }

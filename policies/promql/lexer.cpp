@@ -1,5 +1,7 @@
 #include "policies/promql/lexer.hpp"
 
+#include "knowledge/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -259,8 +261,10 @@ Token Lexer::symbol() {
     const std::size_t begin = at_;
     const auto found = std::ranges::find_if(
         symbols, [rest = text_.substr(at_)](std::string_view s) { return rest.starts_with(s); });
-    if (found == symbols.end())
-        fail(begin, "unexpected character '" + std::string(text_.substr(begin, 1)) + "'");
+    if (found == symbols.end()) {
+        const std::size_t length = std::max<std::size_t>(utf8_length(text_.substr(begin)), 1);
+        fail(begin, "unexpected character '" + printable(text_.substr(begin, length)) + "'");
+    }
     at_ += found->size();
     const Token made = token(Token::Kind::symbol, begin);
     if (made.text == "[") in_brackets_ = true;

@@ -57,8 +57,11 @@ std::optional<Run> parse_run(std::string_view word) {
     if (!word.starts_with('x')) return std::nullopt;
     const char* end = word.data() + word.size();
     const auto [stop, error] = std::from_chars(word.data() + 1, end, run.count);
-    if (error != std::errc{} || stop != end || run.count > series_values_max) return std::nullopt;
-    if (!is_gap) ++run.count;
+    if (stop != end || stop == word.data() + 1) return std::nullopt;
+    if (error == std::errc::result_out_of_range || run.count > series_values_max)
+        run.count = series_values_max + 1; // too many, however many they are
+    else if (!is_gap)
+        ++run.count;
     return run;
 }
 
@@ -74,7 +77,8 @@ Result<SeriesValues> parse_series_values(std::string_view text) {
         auto run = parse_run(without_separators(word));
         if (!run) return failure("'" + std::string(word) + "' is no value of a series", static_cast<int>(at));
         if (values.size() + run->count > series_values_max)
-            return failure("a series of more than " + std::to_string(series_values_max) + " values",
+            return failure("'" + std::string(word) + "' makes it more than " +
+                               std::to_string(series_values_max) + " values, the most that a series may have",
                            static_cast<int>(at));
         // Summed step by step, as Prometheus does: the last digits depend on it.
         for (std::optional<double> value = run->first; run->count > 0; --run->count) {

@@ -122,6 +122,20 @@ TEST(Check, GivesTheGenerationItsParts) {
     EXPECT_EQ(generation->baseline, config->baseline());
 }
 
+TEST(Check, SaysWhichSensorProvidesAMetricThatNoneHere) {
+    const auto told = [](const std::string& metric) {
+        return mistakes("", "[[signal]]\nname = 'x'\nexpr = '" + metric + "'\n");
+    };
+    const auto declare = [](const std::string& metric, const std::string& type) {
+        return "p:4:9: no sensor and no signal provides '" + metric +
+               "'; declare its sensor in the configuration: [[sensor]] with type = \"" + type + "\"";
+    };
+    EXPECT_THAT(told("pressure_some_ratio"), ElementsAre(declare("pressure_some_ratio", "pressure")));
+    EXPECT_THAT(told("softnet_squeezed_total"), ElementsAre(declare("softnet_squeezed_total", "softnet")));
+    EXPECT_THAT(told("link_receive_bytes_total"),
+                ElementsAre(declare("link_receive_bytes_total", "rtnetlink")));
+}
+
 struct Wrong {
     std::string config; // from line 8 on
     std::string policy; // from line 2 on

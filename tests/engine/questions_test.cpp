@@ -370,10 +370,54 @@ TEST(Explain, TellsAnExpectation) {
                     "  flood{iface=\"eth0\"} was raised since 2001-09-09T01:46:41.000Z, value 200",
                     "    raise: pps > 100: holds", "    saw: pps of {iface=\"eth0\"} = 200",
                     "  gate verify is closed: its verification (expect does not hold)",
-                    "  sets eth0 xdp.program = guard",
+                    "  takes away eth0 xdp.program = guard",
                     "  expected pps < 1: does not hold, saw pps of {iface=\"eth0\"} = 200",
                     "  transaction 4 on eth0: replace by counter (because of baseline)",
                     "    done at 2001-09-09T01:46:45.000Z in 0 ms: counter runs as program 4 in mode drv"));
+}
+
+TEST(Explain, TellsWhatARemovalTakesAwayAndWhatOthersWouldSet) {
+    Scenario scenario(
+        {flood, guard("min_hold = '2s'\ncooldown = '1h'"), guard("enforcement = 'shadow'", "shy")});
+    scenario.play({{eth0, "10 200 10 10 10 200"}});
+    const auto verbs = [&](const std::string& adaptation) {
+        std::vector<std::string> found;
+        for (const Decided& decided : scenario.state.history.decided())
+            if (const auto* receipt = std::get_if<Receipt>(&decided.what);
+                receipt != nullptr && receipt->adaptation == adaptation)
+                for (const std::string& line : explained(scenario, std::to_string(receipt->id)))
+                    if (line.ends_with(" eth0 xdp.program = guard"))
+                        found.push_back(std::string(to_text(receipt->action)) + ":" +
+                                        line.substr(1, line.find(" eth0") - 1));
+        return found;
+    };
+    EXPECT_THAT(verbs("guard"),
+                ElementsAre("apply: sets", "wait: sets", "remove: takes away", "wait: would set"))
+        << "it waits first to be removed, then to be applied";
+    EXPECT_THAT(verbs("shy"), ElementsAre("apply: would set", "remove: would take away", "apply: would set"));
+}
+
+TEST(UnknownLabels, AreToldWithThoseThatThereAre) {
+    Scenario scenario({flood, guard(), "[[signal]]\nname = 'twice'\nexpr = 'pps * 2'\n"});
+    scenario.play({{eth0, "10 200"}});
+    const auto notes = [&](Kind kind, const std::string& text) {
+        return must_ask(scenario, {.kind = kind, .text = text}).notes;
+    };
+    const auto told = [](const std::string& name) {
+        return "nothing of " + name + " has the label 'ifac'; there are: iface";
+    };
+    EXPECT_THAT(notes(Kind::whynot, "guard{ifac='eth0'}"), ElementsAre(told("guard")));
+    EXPECT_THAT(notes(Kind::whynot, "flood{ifac='eth0'}"), ElementsAre(told("flood")));
+    EXPECT_THAT(notes(Kind::symptoms, "flood{ifac='eth0'}"), ElementsAre(told("flood")));
+    EXPECT_THAT(notes(Kind::signals, "twice{ifac='eth0'}"), ElementsAre(told("twice")));
+    EXPECT_THAT(notes(Kind::decisions, "flood{ifac='eth0',iface='eth0'}"), ElementsAre(told("flood")));
+    EXPECT_EQ(refusal(scenario, {.kind = Kind::explain, .text = "guard{ifac='eth0'}"}),
+              "nothing was decided about guard{ifac='eth0'}: " + told("guard"));
+    EXPECT_THAT(notes(Kind::whynot, "guard{iface='eth7'}"), IsEmpty()) << "a value that may come";
+    Scenario silent({flood, guard()});
+    silent.tick(0s);
+    EXPECT_THAT(must_ask(silent, {.kind = Kind::whynot, .text = "guard{ifac='eth0'}"}).notes, IsEmpty())
+        << "any label may come";
 }
 
 TEST(Explain, SuggestsTheNameThatWasMeant) {
@@ -382,7 +426,7 @@ TEST(Explain, SuggestsTheNameThatWasMeant) {
     EXPECT_EQ(refusal(scenario, {.kind = Kind::explain, .text = "gaurd"}),
               "there is no adaptation or symptom 'gaurd'; did you mean 'guard'?");
     EXPECT_EQ(refusal(scenario, {.kind = Kind::whynot, .text = "xyzzy"}),
-              "there is no adaptation or symptom 'xyzzy'; there are: guard, flood");
+              "there is no adaptation or symptom 'xyzzy'; there are:\n  guard\n  flood");
     EXPECT_EQ(refusal(scenario, {.kind = Kind::explain, .text = "guard"}),
               "nothing was decided about guard: the history begins at 2001-09-09T01:46:40.000Z; whynot tells "
               "what stands in its way");
@@ -417,6 +461,10 @@ TEST(Eval, TellsMistakesWithTheirPlace) {
     EXPECT_EQ(
         refusal(scenario, {.kind = Kind::eval, .text = "max_over_time(pps)"}),
         "column 15: expected type range vector in call to function \"max_over_time\", got instant vector");
+    EXPECT_EQ(refusal(scenario, {.kind = Kind::eval, .text = "sum(\n  pps,\n  $)"}),
+              "line 3, column 3: unexpected character '$'");
+    EXPECT_THAT(refusal(scenario, {.kind = Kind::eval, .text = "pps \xff"}),
+                "column 5: unexpected character '\\xff'");
     EXPECT_EQ(
         refusal(scenario, {.kind = Kind::eval, .text = "pps[5m:1m]"}),
         "a subquery has no samples of its own to show; put a function around it, such as max_over_time");
@@ -432,6 +480,16 @@ TEST(Eval, LooksBackAsFarAsTheStoreReachesAndSaysWhereItEnds) {
     const Answer wide = must_ask(scenario, {.kind = Kind::eval, .text = "sum_over_time(pps[1m])"});
     EXPECT_THAT(wide.notes, ElementsAre("pps: 1 series has samples from 2001-09-09T01:47:00.000Z on only; "
                                         "this needs them from 2001-09-09T01:46:10.000Z on"));
+}
+
+TEST(Eval, SaysThatNothingIsKnownOfATimeBeforeTheFirstTick) {
+    Scenario scenario({flood, "[[signal]]\nname = 'mean'\nexpr = 'avg_over_time(pps[1h])'\n"});
+    scenario.play({{eth0, "0+1x3"}});
+    EXPECT_THAT(must_ask(scenario, {.kind = Kind::eval, .text = "pps", .at = Moment{10s}}).notes,
+                ElementsAre("nothing is known of 2001-09-09T01:46:33.000Z: the oldest sample is of "
+                            "2001-09-09T01:46:40.000Z"));
+    EXPECT_THAT(must_ask(scenario, {.kind = Kind::eval, .text = "1 + 1", .at = Moment{10s}}).notes,
+                IsEmpty());
 }
 
 TEST(Eval, IsBounded) {

@@ -42,6 +42,29 @@ std::vector<std::string> order_of(const std::vector<std::string>& files) {
     return names;
 }
 
+TEST(PolicySet, SaysWhereANameThatIsNotHereIsDeclared) {
+    const std::string rules = "[[symptom]]\nname = 's'\nraise = 'lod > 1'\n[[adaptation]]\nname = 'a'\n"
+                              "when = 's and flood'\ninhibits = ['guard', 'gard']\n"
+                              "set.interface.eth0.xdp.program = 'x'\n";
+    Diagnostics diagnostics;
+    std::vector<PolicyDocument> documents;
+    documents.push_back(read_policy("version = 1\n" + rules, "p", diagnostics));
+    const ProvidedMetrics provided{"load"};
+    (void)make_policy_set(std::move(documents), &provided, diagnostics,
+                          {.metrics = {{"lod", "see m"}},
+                           .symptoms = {{"flood", "see s"}},
+                           .adaptations = {{"guard", "see a"}}});
+    std::vector<std::string> lines;
+    for (const Diagnostic& diagnostic : diagnostics) lines.push_back(to_text(diagnostic));
+    EXPECT_THAT(lines,
+                testing::UnorderedElementsAre(
+                    "p:4:10: no sensor and no signal provides 'lod'; see m",
+                    "p:7:15: no symptom is named 'flood'; see s",
+                    "p:8:14: no adaptation is named 'guard'; see a",
+                    "p:8:23: no adaptation is named 'gard'; declare it with [[adaptation]], here or in "
+                    "another policy that is given too"));
+}
+
 TEST(PolicySet, PutsASignalAfterThoseThatItReads) {
     EXPECT_THAT(order_of({signal("a", "b + c") + signal("b", "c") + signal("c", "up") + signal("d", "up")}),
                 ElementsAre("c", "b", "a", "d"));

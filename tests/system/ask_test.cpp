@@ -126,6 +126,12 @@ TEST(AskingNobody, ExplainsItselfAndRefusesWhatItDoesNotUnderstand) {
         EXPECT_EQ(run_to_end({homeostat(), command, "a", "--case", "b"}).code, 2);
     }
     EXPECT_EQ(run_to_end({homeostat(), "eval"}).code, 2);
+    for (const std::string newest : {"-1", "x", "", "1x", "1000001"})
+        EXPECT_EQ(run_to_end({homeostat(), "decisions", "--newest=" + newest}).code, 2) << newest;
+    const Finished only = run_to_end({homeostat(), "decisions", "--only", "foo"});
+    EXPECT_EQ(only.code, 2);
+    EXPECT_THAT(only.errors,
+                HasSubstr("there is no kind of decisions 'foo'; there are:\n  symptom\n  receipt\n"));
     EXPECT_EQ(run_to_end({homeostat(), "eval", "1", "--at", "noon"}).code, 2);
 }
 

@@ -2,6 +2,11 @@
 
 #include "tests/system/controller.hpp"
 
+#include <filesystem>
+#include <fstream>
+
+#include <sys/stat.h>
+
 namespace homeostat::system_test {
 
 namespace {
@@ -30,6 +35,23 @@ TEST_F(Reload, AChangedThresholdTakesEffect) {
     const Event raised = controller.await(symptom_to("raised"), "the symptom");
     EXPECT_EQ(raised.at("generation").to_number<int>(), 2);
     controller.await(outcome_with("guard"), "the guard");
+}
+
+// The configuration comes through a pipe, so that it is known when the controller waits for it.
+TEST_F(Reload, AHangupBeforeTheFirstGenerationIsLoadedReloadsItAfterwards) {
+    const Config config;
+    const std::string path = files(config, {});
+    std::filesystem::remove(path);
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    Controller controller = Controller::start(host(), path);
+    std::ofstream pipe(path); // opens once the controller reads
+    const std::string later = folder_.write("later.toml", config.text());
+    std::filesystem::rename(later, path);
+    controller.signal(SIGHUP);
+    pipe << config.text();
+    pipe.close();
+    controller.await_log("generation 2 is loaded");
+    EXPECT_EQ(controller.stop(), 0);
 }
 
 TEST_F(Reload, ABadPolicyIsRefusedWithItsMistakesAndTheLastGoodOneGoesOn) {

@@ -46,7 +46,7 @@ TEST(TestDocument, AllItsMistakesAreToldWithTheirPlaces) {
 name = "t"
 series = [{ series = 'pps{iface=~"e"}', values = "1 two" }]
 event = [{ at = "1s" }, { at = "2s", gone = "eth7" }]
-outcome = [{ nth = 1 }]
+outcome = [{ nth = 1 }, { interface = "eth8", fails = "x" }]
 [[test.expect]]
 at = "1s"
 until = "2s"
@@ -60,10 +60,19 @@ from = "1s"
     EXPECT_THAT(told, AllOf(HasSubstr("'interface.start'"), HasSubstr("t.toml:9:27: a series has"),
                             HasSubstr("'two' is no value"), HasSubstr("nothing happens in this event"),
                             HasSubstr("interface 'eth7' is not managed here"),
+                            HasSubstr("t.toml:11:39: interface 'eth8' is not managed here"),
                             HasSubstr("the outcome changes nothing")));
     EXPECT_THAT(told, AllOf(HasSubstr("'at' stands beside a range"), HasSubstr("no symptom 'flod'"),
                             HasSubstr("did you mean 'flood'?"), HasSubstr("'keep guard' is no decision"),
                             HasSubstr("\"mood\""), HasSubstr("the invariant says nothing")));
+}
+
+TEST(TestDocument, SaysHowManyValuesASeriesMayHave) {
+    EXPECT_THAT(mistakes_of(with_head(R"([[test]]
+name = "t"
+series = [{ series = 'pps', values = "1x5000000" }]
+)")),
+                HasSubstr("'1x5000000' makes it more than 1000000 values"));
 }
 
 TEST(TestDocument, ASeriesThatNothingReadsIsAMistake) {

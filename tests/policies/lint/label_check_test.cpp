@@ -1,3 +1,4 @@
+#include "policies/lint/label_check.hpp"
 #include "tests/policies/lint/told.hpp"
 
 #include <gmock/gmock.h>
@@ -49,6 +50,17 @@ INSTANTIATE_TEST_SUITE_P(
                    "drop, pass"},
         Expression{R"(verdicts_total{verdict="drop",verdict!~"d.*"})", "is matched by all of these at once"},
         Expression{R"(unknown_total{whatever="x"})", ""}, Expression{R"({iface="eth0",whatever="x"})", ""}));
+
+TEST(Labelled, ANameThatAnotherPolicyDeclaresIsToldAsThat) {
+    PolicySet policies = parsed(used_symptom(R"(adaptation_active{adaptation="guard"} == 1)"));
+    policies.elsewhere.adaptations = {{"guard", "it is declared in b.toml"}};
+    Diagnostics diagnostics;
+    check_labels(policies, with_policy_metrics(small_schema(), policies), diagnostics);
+    ASSERT_EQ(diagnostics.size(), 1U);
+    EXPECT_EQ(to_text(diagnostics[0]),
+              "p:4:28: 'adaptation' of 'adaptation_active' is never \"guard\"; it is "
+              "declared in b.toml");
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Groupings, Labelled,

@@ -33,6 +33,14 @@ TEST(SeriesNotation, TellsWhereItIsWrong) {
         EXPECT_FALSE(parse_series_values(wrong)) << wrong;
 }
 
+TEST(SeriesNotation, TellsHowManyValuesASeriesMayHave) {
+    for (const std::string wrong : {"1x1000000", "_x1000001", "1x99999999999999999999999", "1+1x1000000"})
+        EXPECT_EQ(parse_series_values(wrong).error().what,
+                  "'" + wrong + "' makes it more than 1000000 values, the most that a series may have");
+    EXPECT_EQ(parse_series_values("_x1000000").value().size(), 1'000'000U);
+    EXPECT_EQ(parse_series_values("1x999999 2").error().number, 9);
+}
+
 TEST(SeriesNotation, ASeriesHasItsLabelsByEquality) {
     EXPECT_EQ(to_text(parse_series("a{b=\"c\"}").value()), "a{b=\"c\"}");
     EXPECT_EQ(parse_series("{}").value(), Labels());
