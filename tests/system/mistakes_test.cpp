@@ -192,12 +192,14 @@ TEST_F(Mistakes, ANameThatAPolicyBesideItDeclaresIsToldWithItsFile) {
     EXPECT_EQ(run({"check", policies + "udp-flood.toml", policies + "maintenance-window.toml"}).code, 0);
 
     folder_.write("beside.toml", "version = 1\n[[symptom]]\nname = \"calm\"\nraise = 'pps < 1'\n");
-    folder_.write("part.toml", "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"calm\"\n"
-                               "set.interface.eth0.xdp.program = \"guard\"\n");
+    folder_.write("part.toml",
+                  "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"calm\"\nbudget = \"1/1h\"\n"
+                  "set.interface.eth0.xdp.program = \"guard\"\n");
     EXPECT_EQ(run({"check", "part.toml"}).out, "part.toml:4:9: no symptom is named 'calm'; it is declared in "
                                                "beside.toml, which must be given too\n");
-    folder_.write("lone.toml", "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"floods\"\n"
-                               "set.interface.eth0.xdp.program = \"guard\"\n");
+    folder_.write("lone.toml",
+                  "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"floods\"\nbudget = \"1/1h\"\n"
+                  "set.interface.eth0.xdp.program = \"guard\"\n");
     EXPECT_EQ(
         run({"check", "lone.toml"}).out,
         "lone.toml:4:9: no symptom is named 'floods'; declare it with [[symptom]], here or in another policy "
@@ -214,7 +216,7 @@ TEST_F(Mistakes, ASensorThatIsMissingIsToldWithItsType) {
 
 TEST_F(Mistakes, WhatIsInAPipeIsReadOnceAndJudgedWhole) {
     const auto in_bash = [&](const std::string& command) {
-        return run_to_end({"bash", "-c", command, homeostat(), homeostat()}, {.folder = folder_.path()});
+        return run_to_end({"/bin/bash", "-c", command, homeostat(), homeostat()}, {.folder = folder_.path()});
     };
     write_good();
     const Finished good = in_bash("\"$1\" check <(cat p.toml)");
