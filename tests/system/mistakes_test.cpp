@@ -9,6 +9,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
+#include <fstream>
+
+#include <sys/stat.h>
 
 namespace homeostat::system_test {
 
@@ -124,6 +128,18 @@ TEST_F(Mistakes, InAnExpressionThatIsNoUtf8AreEscaped) {
     const Finished name = run({"whynot", "gu\xff", "--test", "p.test.toml", "--case", "one"});
     EXPECT_EQ(name.code, 1);
     EXPECT_EQ(name.errors, "homeostat whynot: 'gu\\xff' is no UTF-8\n");
+}
+
+TEST_F(Mistakes, InAConfigurationEndRunWith1AlsoWhereAHangupCameMeanwhile) {
+    const std::string path = (folder_.path() / "c.toml").string();
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    Child child = Child::start({homeostat(), "run", "-c", path});
+    std::ofstream pipe(path); // opens once it reads
+    child.signal(SIGHUP);
+    pipe << "version = 1\n";
+    pipe.close();
+    EXPECT_EQ(child.wait(), 1);
+    EXPECT_THAT(child.errors(), HasSubstr("no interface is named"));
 }
 
 TEST_F(Mistakes, AFilterThatFitsNoTestIsOne) {
