@@ -208,7 +208,8 @@ Result<std::unique_ptr<control::Server>> open_control(const ControllerConfig& co
 }
 
 // Holds SIGHUP back until somebody is there to take it: it asks for a reload, also while what is to be
-// reloaded is loaded for the first time.
+// reloaded is loaded for the first time. Where that fails it is never let go, so that the exit code tells
+// why.
 class HeldBack {
   public:
     HeldBack() {
@@ -217,9 +218,6 @@ class HeldBack {
         sigaddset(&set, SIGHUP);
         pthread_sigmask(SIG_BLOCK, &set, &before_);
     }
-    HeldBack(const HeldBack&) = delete;
-    HeldBack& operator=(const HeldBack&) = delete;
-    ~HeldBack() { release(); }
     void release() const { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
   private:

@@ -9,6 +9,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
+#include <fstream>
+
+#include <sys/stat.h>
 
 namespace homeostat::system_test {
 
@@ -126,6 +130,18 @@ TEST_F(Mistakes, InAnExpressionThatIsNoUtf8AreEscaped) {
     EXPECT_EQ(name.errors, "homeostat whynot: 'gu\\xff' is no UTF-8\n");
 }
 
+TEST_F(Mistakes, InAConfigurationEndRunWith1AlsoWhereAHangupCameMeanwhile) {
+    const std::string path = (folder_.path() / "c.toml").string();
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    Child child = Child::start({homeostat(), "run", "-c", path});
+    std::ofstream pipe(path); // opens once it reads
+    child.signal(SIGHUP);
+    pipe << "version = 1\n";
+    pipe.close();
+    EXPECT_EQ(child.wait(), 1);
+    EXPECT_THAT(child.errors(), HasSubstr("no interface is named"));
+}
+
 TEST_F(Mistakes, AFilterThatFitsNoTestIsOne) {
     write_good();
     const Finished finished = run({"test", "-f", "three", "p.test.toml"});
@@ -192,12 +208,14 @@ TEST_F(Mistakes, ANameThatAPolicyBesideItDeclaresIsToldWithItsFile) {
     EXPECT_EQ(run({"check", policies + "udp-flood.toml", policies + "maintenance-window.toml"}).code, 0);
 
     folder_.write("beside.toml", "version = 1\n[[symptom]]\nname = \"calm\"\nraise = 'pps < 1'\n");
-    folder_.write("part.toml", "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"calm\"\n"
-                               "set.interface.eth0.xdp.program = \"guard\"\n");
+    folder_.write("part.toml",
+                  "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"calm\"\nbudget = \"1/1h\"\n"
+                  "set.interface.eth0.xdp.program = \"guard\"\n");
     EXPECT_EQ(run({"check", "part.toml"}).out, "part.toml:4:9: no symptom is named 'calm'; it is declared in "
                                                "beside.toml, which must be given too\n");
-    folder_.write("lone.toml", "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"floods\"\n"
-                               "set.interface.eth0.xdp.program = \"guard\"\n");
+    folder_.write("lone.toml",
+                  "version = 1\n[[adaptation]]\nname = \"a\"\nwhen = \"floods\"\nbudget = \"1/1h\"\n"
+                  "set.interface.eth0.xdp.program = \"guard\"\n");
     EXPECT_EQ(
         run({"check", "lone.toml"}).out,
         "lone.toml:4:9: no symptom is named 'floods'; declare it with [[symptom]], here or in another policy "
@@ -214,7 +232,7 @@ TEST_F(Mistakes, ASensorThatIsMissingIsToldWithItsType) {
 
 TEST_F(Mistakes, WhatIsInAPipeIsReadOnceAndJudgedWhole) {
     const auto in_bash = [&](const std::string& command) {
-        return run_to_end({"bash", "-c", command, homeostat(), homeostat()}, {.folder = folder_.path()});
+        return run_to_end({"/bin/bash", "-c", command, homeostat(), homeostat()}, {.folder = folder_.path()});
     };
     write_good();
     const Finished good = in_bash("\"$1\" check <(cat p.toml)");
