@@ -168,7 +168,9 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     actual.up = actual.present && is_up(interface.name);
     actual.index = ifindex;
     if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
-    if (const auto shown = attached_program(ifindex, options_.kernel); actual.present && shown && *shown) {
+    auto shown = attached_program(ifindex, options_.kernel);
+    if (!shown && interface.link) shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
+    if (actual.present && shown && *shown) {
         const auto [id, mode] = **shown;
         std::string name = std::string(foreign_prefix) + program_name(id);
         if (interface.link && interface.link->program_id() == id)

@@ -251,7 +251,8 @@ Result<void> Instance::read_state() {
     if (!journal) return failure(journal_path() + ": " + journal.error().what);
     // A manifest that was written after the last step makes the transaction whole.
     const bool whole = same_boot && journal->transaction <= manifest_.committed;
-    if (!whole && !journal->undo.empty()) unfinished_ = std::move(*journal);
+    if (whole || journal->undo.empty()) return abandon();
+    unfinished_ = std::move(*journal);
     return {};
 }
 

@@ -157,10 +157,12 @@ Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const In
 }
 
 bool XdpLink::is_live(unsigned ifindex) const {
+    if (ifindex != ifindex_) return false;
     bpf_link_info info{};
-    if (ifindex != ifindex_ || kernel_->link_info(link_.get(), info) != 0 || info.xdp.ifindex != ifindex) return false;
     const auto shown = attached_program(ifindex, *kernel_);
-    return !shown || (*shown && (*shown)->id == info.prog_id);
+    // What cannot be asked at the moment is taken to be as it was.
+    if (!shown || kernel_->link_info(link_.get(), info) != 0) return true;
+    return info.xdp.ifindex == ifindex && *shown && (*shown)->id == info.prog_id;
 }
 
 Result<void> XdpLink::hold(const PinnedProgram& program) {

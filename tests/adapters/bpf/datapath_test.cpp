@@ -169,8 +169,7 @@ TEST_F(DatapathTest, DetachingAllLeavesNoTrace) {
     EXPECT_TRUE(detached) << detached.error().what;
     EXPECT_FALSE(shown());
     EXPECT_FALSE(shown("lo"));
-    for (const auto& left : std::filesystem::recursive_directory_iterator(mount_->path()))
-        ADD_FAILURE() << left.path() << " is left";
+    EXPECT_FALSE(std::filesystem::exists(options().place.bpffs));
     EXPECT_FALSE(std::filesystem::exists(options().place.state));
 }
 
