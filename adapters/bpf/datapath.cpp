@@ -45,7 +45,54 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     return {};
 }
 
+// What a process that was killed had begun and not finished. All of it is taken back: what should be is decided
+// anew. Returns what to tell of it; "" where there was nothing.
+Result<std::string> take_back_unfinished(Instance& instance, const KernelPort& kernel) {
+    if (!instance.unfinished()) return "";
+    const Journal journal = *instance.unfinished();
+    const InterfacePins pins = instance.pins(journal.interface);
+    std::string failures;
+    for (const Undo& undo : std::views::reverse(journal.undo))
+        if (auto undone = take_back(kernel, pins, journal.interface, undo); !undone)
+            failures += "; " + undone.error().what;
+    if (auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(journal.interface.c_str())))
+        if (auto disarmed = guard->disarm(); !disarmed) failures += "; " + disarmed.error().what;
+    if (auto abandoned = instance.abandon(); !abandoned) return std::unexpected(abandoned.error());
+    return journal.interface + ": a change that was cut short was taken back" +
+           (failures.empty() ? "" : ", not wholly" + failures);
+}
+
+// "lab0: detached program guard@0123456789ab (17, drv)"; "" where nothing was attached.
+std::string tell_detached(const std::string& interface, const std::optional<XdpLink>& link) {
+    if (!link) return "";
+    return interface + ": detached program " + (link->version().empty() ? "?" : link->version()) + " (id " +
+           std::to_string(link->program_id()) + ", " + std::string(to_text(link->mode())) + ")";
+}
+
 } // namespace
+
+Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
+    std::error_code error;
+    std::vector<std::string> told;
+    if (!fs::exists(place.state + "/" + place.name, error) && !fs::exists(place.bpffs + "/" + place.name, error))
+        return told;
+    auto instance = Instance::open(place, kernel);
+    if (!instance) return std::unexpected(instance.error());
+    auto taken_back = take_back_unfinished(*instance, kernel);
+    if (!taken_back) return std::unexpected(taken_back.error());
+    if (!taken_back->empty()) told.push_back(*taken_back);
+    for (const std::string& name : instance->pinned_interfaces()) {
+        const InterfacePins pins = instance->pins(name);
+        auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
+        if (!link) return std::unexpected(link.error());
+        const std::string line = tell_detached(name, *link);
+        if (auto cleared = clear_interface(kernel, pins, name); !cleared)
+            return failure(name + ": " + cleared.error().what, cleared.error().number);
+        if (!line.empty()) told.push_back(line);
+    }
+    if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
+    return told;
+}
 
 Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
                                                        const std::vector<ProgramSource>& programs,
@@ -54,7 +101,9 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     auto instance = Instance::open(datapath->options_.place, datapath->options_.kernel);
     if (!instance) return std::unexpected(instance.error());
     datapath->instance_ = std::move(*instance);
-    if (auto recovered = datapath->recover(); !recovered) return std::unexpected(recovered.error());
+    auto taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
+    if (!taken_back) return std::unexpected(taken_back.error());
+    if (!taken_back->empty()) datapath->notes_.push_back(*taken_back);
     if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
     for (const std::string& name : interfaces) {
         auto interface = datapath->open_interface(name, programs);
@@ -64,22 +113,6 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     }
     if (datapath->options_.anchored) datapath->hold_anchors();
     return datapath;
-}
-
-// What a process that was killed had begun and not finished. All of it is taken back: what should be is decided anew.
-Result<void> XdpDatapath::recover() {
-    if (!instance_->unfinished()) return {};
-    const Journal journal = *instance_->unfinished();
-    const InterfacePins pins = instance_->pins(journal.interface);
-    std::string failures;
-    for (const Undo& undo : std::views::reverse(journal.undo))
-        if (auto undone = take_back(options_.kernel, pins, journal.interface, undo); !undone)
-            failures += "; " + undone.error().what;
-    if (auto guard = Guard::adopt(options_.kernel, pins, ::if_nametoindex(journal.interface.c_str())))
-        if (auto disarmed = guard->disarm(); !disarmed) failures += "; " + disarmed.error().what;
-    notes_.push_back(journal.interface + ": a change that was cut short was taken back" +
-                     (failures.empty() ? "" : ", not wholly" + failures));
-    return instance_->abandon();
 }
 
 // Interfaces that were managed before, and are no longer.
@@ -215,12 +248,11 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
 }
 
 Result<void> XdpDatapath::detach_all() {
-    for (const ManagedInterface& interface : interfaces_)
-        if (auto cleared = clear_interface(options_.kernel, interface.pins, interface.name); !cleared)
-            return failure(interface.name + ": " + cleared.error().what, cleared.error().number);
     interfaces_.clear();
     anchors_ = Anchors();
-    return instance_->remove();
+    instance_.reset(); // gives up the lock
+    auto detached = detach_instance(options_.place, options_.kernel);
+    return detached ? Result<void>{} : std::unexpected(detached.error());
 }
 
 } // namespace homeostat::bpf

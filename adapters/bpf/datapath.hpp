@@ -44,6 +44,11 @@ struct DatapathOptions {
     KernelPort kernel;
 };
 
+// Takes back a change that was cut short, detaches everything that the instance has attached, and removes all traces of
+// it. Returns what was detached, one interface a line; a second call finds nothing. Fails, with what is still there, where
+// the instance runs, or something cannot be undone. In the calling thread's network namespace.
+Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel = KernelPort());
+
 // Interfaces are found by name at the time of each step, in the calling thread's network namespace. What is
 // attached is pinned: it stays when the datapath is destroyed, or the process ends by whatever cause, and the
 // next one with the same place goes on with it. A change that was cut short is taken back by open().
@@ -75,12 +80,11 @@ class XdpDatapath final : public Datapath {
     // took_ns includes undoing; notes tell each fall down a ladder and the gap of each mode switch.
     Outcome apply(const Transaction& transaction) override;
 
-    // Detaches everything and removes all traces of the instance, as after reading them back.
+    // As detach_instance(); the datapath is of no more use then.
     Result<void> detach_all();
 
   private:
     explicit XdpDatapath(DatapathOptions options) : options_(std::move(options)) {}
-    Result<void> recover();
     Result<void> sweep(const std::vector<std::string>& interfaces);
     Result<ManagedInterface> open_interface(const std::string& name, const std::vector<ProgramSource>& programs);
     void hold_anchors();

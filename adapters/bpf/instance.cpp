@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -254,6 +255,15 @@ Result<void> Instance::read_state() {
     if (whole || journal->undo.empty()) return abandon();
     unfinished_ = std::move(*journal);
     return {};
+}
+
+std::vector<std::string> Instance::pinned_interfaces() const {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& folder : fs::directory_iterator(place_.bpffs + "/" + place_.name, error))
+        names.push_back(from_pin_name(folder.path().filename().string()));
+    std::ranges::sort(names);
+    return names;
 }
 
 Result<void> Instance::make_folders(std::string_view interface) const {

@@ -90,6 +90,8 @@ class Instance {
     InterfacePins pins(std::string_view interface) const { return {place_, interface}; }
     Result<void> make_folders(std::string_view interface) const;
 
+    std::vector<std::string> pinned_interfaces() const; // sorted
+
     const Manifest& manifest() const { return manifest_; }
     // Of a transaction that its process did not finish; none where all was well.
     const std::optional<Journal>& unfinished() const { return unfinished_; }
