@@ -58,3 +58,11 @@ static __always_inline enum gcra_result gcra_charge(__u64* arrival_ns, struct ra
     }
     return GCRA_CONTENDED;
 }
+
+// Lets a limit that rests begin where another one of the same rate is. A limit at work stays as it is.
+static __always_inline void gcra_take_over(__u64* arrival_ns, const __u64* other_arrival_ns, __u64 now_ns) {
+    const __u64 seen_ns = gcra_load(arrival_ns);
+    const __u64 other_ns = gcra_load(other_arrival_ns);
+    if (seen_ns > now_ns || other_ns <= now_ns) return;
+    __sync_val_compare_and_swap(arrival_ns, seen_ns, other_ns);
+}

@@ -8,6 +8,9 @@
 // difference between loading in one millisecond and in two hundred. But a call may cost as much as all the
 // rest of parsing (10 ns, where the kernel guards returns against speculation): so the common path, IP
 // without VLAN tags or extension headers, makes none.
+//
+// One source serves XDP and TC. A function of global linkage takes its program's context, which the kernel
+// knows by its type's name: so there is one for each hook, and the code between them is inline and one.
 #pragma once
 
 #include "bpf/records.h"
@@ -29,9 +32,12 @@
 #define IPV6_EXTENSIONS_MAX 8
 #define FRAME_OFFSET_MAX 0x7fff // headers further into a frame are not looked for
 
+// The bytes that a program can look at, and its context: one of the two, and the compiler knows which.
 struct frame {
     const void* start;
     const void* end;
+    struct xdp_md* xdp;
+    struct __sk_buff* skb;
 };
 
 // What there is to know of a packet, in one register. Offsets are from the beginning of the frame.
@@ -45,8 +51,12 @@ union packet {
     __u64 word;
 };
 
-static __always_inline struct frame frame_of(struct xdp_md* ctx) {
-    return (struct frame){.start = (void*)(long)ctx->data, .end = (void*)(long)ctx->data_end};
+static __always_inline struct frame xdp_frame(struct xdp_md* ctx) {
+    return (struct frame){.start = (void*)(long)ctx->data, .end = (void*)(long)ctx->data_end, .xdp = ctx};
+}
+
+static __always_inline struct frame tc_frame(struct __sk_buff* skb) {
+    return (struct frame){.start = (void*)(long)skb->data, .end = (void*)(long)skb->data_end, .skb = skb};
 }
 
 // `size` bytes at the offset; NULL where the frame ends before.
@@ -54,6 +64,13 @@ static __always_inline const void* bytes_at(struct frame frame, __u32 offset, __
     if (offset > FRAME_OFFSET_MAX) return NULL;
     const void* bytes = frame.start + offset;
     return bytes + size > frame.end ? NULL : bytes;
+}
+
+// The same, at an offset that a packet's word brought along. The verifier does not know its bound and is to
+// find it in the comparison, which the compiler would else turn into one of signs.
+static __always_inline const void* header_at(struct frame frame, __u32 offset, __u32 size) {
+    asm volatile("" : "+r"(offset));
+    return bytes_at(frame, offset, size);
 }
 
 static const __u8 class_of_ip_protocol[256] = {
@@ -97,9 +114,7 @@ static __always_inline bool is_ipv6_extension(__u8 protocol) {
 #define IPV6_PLACE_OFFSET(place) ((place) >> 8 & 0xffff)
 #define IPV6_PLACE_LATER_FRAGMENT 0x1000000
 
-// Steps over the extension header at the place.
-__noinline int ipv6_step(struct xdp_md* ctx, __u32 place) {
-    const struct frame frame = frame_of(ctx);
+static __always_inline int step_over_extension(struct frame frame, __u32 place) {
     const __u32 offset = IPV6_PLACE_OFFSET(place);
     const struct ipv6_extension* extension = bytes_at(frame, offset, sizeof(*extension));
     if (!extension) return -1;
@@ -121,8 +136,20 @@ __noinline int ipv6_step(struct xdp_md* ctx, __u32 place) {
     return later_fragment | IPV6_PLACE((int)(offset + length), extension->next);
 }
 
-static __always_inline void parse_ipv6(struct xdp_md* ctx, struct frame frame, __u32 offset,
-                                       union packet* packet) {
+__noinline int xdp_ipv6_step(struct xdp_md* ctx, __u32 place) {
+    return step_over_extension(xdp_frame(ctx), place);
+}
+
+__noinline int tc_ipv6_step(struct __sk_buff* skb, __u32 place) {
+    return step_over_extension(tc_frame(skb), place);
+}
+
+// Steps over the extension header at the place.
+static __always_inline int ipv6_step(struct frame frame, __u32 place) {
+    return frame.skb ? tc_ipv6_step(frame.skb, place) : xdp_ipv6_step(frame.xdp, place);
+}
+
+static __always_inline void parse_ipv6(struct frame frame, __u32 offset, union packet* packet) {
     const struct ipv6hdr* ip = bytes_at(frame, offset, sizeof(*ip));
     if (!ip || ip->version != 6) return;
 
@@ -131,7 +158,7 @@ static __always_inline void parse_ipv6(struct xdp_md* ctx, struct frame frame, _
     int place = IPV6_PLACE((int)(offset + sizeof(*ip)), ip->nexthdr);
     for (int i = 0; i < IPV6_EXTENSIONS_MAX; ++i) {
         if (!is_ipv6_extension(IPV6_PLACE_PROTOCOL(place)) || place & IPV6_PLACE_LATER_FRAGMENT) break;
-        place = ipv6_step(ctx, place);
+        place = ipv6_step(frame, place);
         if (place < 0) return;
     }
     // What is left of a chain was too long, or went away with the first fragment.
@@ -165,13 +192,17 @@ static __always_inline bool is_vlan(__be16 protocol) {
     return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
-// Steps over VLAN tags. Returns what follows, as (offset << 16 | protocol in network order): a further tag
-// where there were too many; 0 where the frame ended.
-__noinline __u64 skip_vlan_tags(struct xdp_md* ctx) {
-    const struct frame frame = frame_of(ctx);
+// Before TC the kernel has taken the outermost tag out of the frame, or the device did: it counts as the
+// first.
+static __always_inline __u32 tags_taken_out(struct frame frame) {
+    return frame.skb && frame.skb->vlan_present ? 1 : 0;
+}
+
+static __always_inline __u64 step_over_tags(struct frame frame) {
     __u32 offset = sizeof(struct ethhdr);
     __be16 protocol = 0;
-    for (int i = 0; i < VLAN_TAGS_MAX; ++i) {
+    const __u32 tags_max = VLAN_TAGS_MAX - tags_taken_out(frame);
+    for (__u32 i = 0; i < tags_max; ++i) {
         const struct vlan_tag* tag = bytes_at(frame, offset, sizeof(*tag));
         if (!tag) return 0;
         offset += sizeof(*tag);
@@ -181,17 +212,36 @@ __noinline __u64 skip_vlan_tags(struct xdp_md* ctx) {
     return (__u64)offset << 16 | protocol;
 }
 
-static __always_inline union packet parse_packet(struct xdp_md* ctx) {
+__noinline __u64 xdp_skip_vlan_tags(struct xdp_md* ctx) { return step_over_tags(xdp_frame(ctx)); }
+
+__noinline __u64 tc_skip_vlan_tags(struct __sk_buff* skb) { return step_over_tags(tc_frame(skb)); }
+
+// Steps over VLAN tags. Returns what follows, as (offset << 16 | protocol in network order): a further tag
+// where there were too many; 0 where the frame ended.
+static __always_inline __u64 skip_vlan_tags(struct frame frame) {
+    return frame.skb ? tc_skip_vlan_tags(frame.skb) : xdp_skip_vlan_tags(frame.xdp);
+}
+
+// TC gets a frame without its Ethernet header where the device has none, and where XDP in skb mode had to
+// copy the packet: the kernel forgets the header's length then. What lies in its place names the same
+// protocol by chance only, and then XDP has judged the packet already.
+static __always_inline bool has_ethernet(struct frame frame, __be16 protocol) {
+    return !frame.skb || frame.skb->protocol == protocol;
+}
+
+static __always_inline union packet parse_packet(struct frame frame) {
     union packet packet = {.word = 0};
     packet.proto = PROTO_UNPARSED;
-    const struct frame frame = frame_of(ctx);
 
     const struct ethhdr* ethernet = bytes_at(frame, 0, sizeof(*ethernet));
     if (!ethernet) return packet;
     __u32 offset = sizeof(*ethernet);
     __be16 protocol = ethernet->h_proto;
-    if (is_vlan(protocol)) {
-        const __u64 place = skip_vlan_tags(ctx);
+    if (!has_ethernet(frame, protocol)) {
+        offset = 0;
+        protocol = frame.skb->protocol;
+    } else if (is_vlan(protocol)) {
+        const __u64 place = skip_vlan_tags(frame);
         if (place == 0) return packet;
         offset = place >> 16;
         protocol = place;
@@ -200,7 +250,7 @@ static __always_inline union packet parse_packet(struct xdp_md* ctx) {
     if (protocol == bpf_htons(ETH_P_IP))
         parse_ipv4(frame, offset, &packet);
     else if (protocol == bpf_htons(ETH_P_IPV6))
-        parse_ipv6(ctx, frame, offset, &packet);
+        parse_ipv6(frame, offset, &packet);
     else if (protocol == bpf_htons(ETH_P_ARP))
         packet.proto = PROTO_ARP;
     else if (!is_vlan(protocol))

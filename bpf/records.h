@@ -88,7 +88,8 @@ enum guard_reason {
     REASON_BLOCKED, // its source is in guard_blocked
 };
 
-// guard_verdicts, per CPU by proto_class: packets by verdict and reason. The sum is what the guard saw.
+// guard_verdicts and its twin's guard_twin_verdicts, per CPU by proto_class: packets by verdict and reason.
+// The sum is what the guard saw, or its twin.
 struct guard_verdict_count {
     __u64 passed; // no limit, or within it
     __u64 passed_contended;

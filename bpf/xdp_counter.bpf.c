@@ -6,7 +6,7 @@
 
 SEC("xdp.frags")
 int xdp_counter(struct xdp_md* ctx) {
-    const union packet packet = parse_packet(ctx);
+    const union packet packet = parse_packet(xdp_frame(ctx));
     count_packet(ctx, packet.proto, bpf_xdp_get_buff_len(ctx));
     return XDP_PASS;
 }

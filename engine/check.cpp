@@ -56,6 +56,7 @@ class Checker {
 
     void run(const PolicySet& policies) {
         check_shared_maps();
+        for (const ProgramSpec& program : config_.programs) check_twin(program);
         for (const SensorSpec& sensor : config_.sensors) check_sensor(sensor);
         for (const InterfaceSpec& interface : config_.interfaces)
             for (const auto& [entry, at] : interface.entries_at)
@@ -88,6 +89,18 @@ class Checker {
                             "expected the same type, sizes and entries, since programs share maps by name");
             }
         }
+    }
+
+    void check_twin(const ProgramSpec& program) {
+        const auto object = objects_.find(program.name);
+        if (program.twin.empty() || object == objects_.end()) return;
+        const std::vector<std::string>& known = object->second.tc_programs;
+        if (std::ranges::find(known, program.twin) != known.end()) return;
+        mistake(config_.file, program.twin_at,
+                "'" + program.object + "' has no TC program '" + program.twin + "'",
+                suggestion(program.twin, known,
+                           known.empty() ? "it has none; expected a function in SEC(\"tc\")"
+                                         : "there are: " + list_of(known)));
     }
 
     std::optional<FoundMap> find_map(const std::string& name) const {

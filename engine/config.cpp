@@ -95,6 +95,7 @@ void read_program(TomlTable& table, ControllerConfig& config) {
     const auto name = table.require_text("name", "a name for the program");
     const auto object = table.require_text("object", "the object's file name, such as \"xdp_guard.bpf.o\"");
     const auto function = table.string("function");
+    const auto twin = table.text("twin");
     table.finish();
     if (!name) return;
     if (name->text == no_program || name->text.empty())
@@ -106,8 +107,10 @@ void read_program(TomlTable& table, ControllerConfig& config) {
     config.programs.push_back({.name = name->text,
                                .object = object ? object->text : "",
                                .function = function.value_or(""),
+                               .twin = twin ? twin->text : "",
                                .at = name->position(0),
-                               .object_at = object ? object->position(0) : name->position(0)});
+                               .object_at = object ? object->position(0) : name->position(0),
+                               .twin_at = twin ? twin->position(0) : name->position(0)});
 }
 
 void read_interface(TomlTable& table, ControllerConfig& config) {

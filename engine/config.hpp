@@ -19,16 +19,19 @@ namespace homeostat {
 // What controller.control says where there is to be no control socket.
 inline constexpr std::string_view no_control = "none";
 
-// A program that may be attached: `function` of an object file, found in the configured folders.
+// A program that may be attached: `function` of an object file, found in the configured folders. Its twin is
+// a TC function of the same object with the same verdicts, which stands in for it while its mode is switched.
 struct ProgramSpec {
     std::string name;
     std::string object;   // file name, such as "xdp_guard.bpf.o"
     std::string function; // "" where the object has one XDP program only
+    std::string twin;     // "" for none
     Position at;
     Position object_at; // where the file name stands
+    Position twin_at;
 
     friend bool operator==(const ProgramSpec& a, const ProgramSpec& b) {
-        return a.name == b.name && a.object == b.object && a.function == b.function;
+        return a.name == b.name && a.object == b.object && a.function == b.function && a.twin == b.twin;
     }
 };
 

@@ -76,7 +76,8 @@ struct MapLayout {
 
 // What an object file holds, read without loading it.
 struct ObjectLayout {
-    std::vector<std::string> programs; // XDP programs, by function name
+    std::vector<std::string> programs;    // XDP programs, by function name
+    std::vector<std::string> tc_programs; // TC programs (SEC("tc")), by function name
     std::vector<MapLayout> maps;
     std::vector<TypeLayout> structs; // all named structs of its BTF, for ring-buffer records
     std::vector<EnumLayout> enums;

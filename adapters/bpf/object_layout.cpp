@@ -266,6 +266,8 @@ Result<ObjectLayout> read_layout(const std::string& path) {
     bpf_object__for_each_program(program, object.get()) {
         if (bpf_program__type(program) == BPF_PROG_TYPE_XDP)
             layout.programs.emplace_back(bpf_program__name(program));
+        if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS)
+            layout.tc_programs.emplace_back(bpf_program__name(program));
     }
     if (layout.programs.empty())
         return failure("object " + path + ": no XDP program; expected a function in SEC(\"xdp\")", ENOENT);

@@ -15,9 +15,9 @@ inline constexpr std::size_t array_elements_max = 256;
 // A type deeper than this is not seen further.
 inline constexpr int nesting_max = 16;
 
-// Programs other than XDP are ignored. Structs are flattened to their leaves: nested ones with dots, arrays
-// of bytes as bytes, other arrays element-wise; bit-fields, pointers and floats are left out. A map that was
-// declared by sizes alone has one field: an unsigned integer where the size is one's, else bytes.
+// Programs other than XDP and TC are ignored. Structs are flattened to their leaves: nested ones with dots,
+// arrays of bytes as bytes, other arrays element-wise; bit-fields, pointers and floats are left out. A map
+// that was declared by sizes alone has one field: an unsigned integer where the size is one's, else bytes.
 //
 // Fails, each with its own text: no such file; no ELF (says what it is); an ELF for another machine or byte
 // order; no BTF; damaged; no XDP program.

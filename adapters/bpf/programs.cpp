@@ -18,7 +18,7 @@ namespace homeostat::bpf {
 namespace {
 
 // What two definitions of one map disagree on; "" where they agree.
-std::string difference(const MapDefinition& a, const MapDefinition& b) {
+std::string difference(const MapShape& a, const MapShape& b) {
     const auto differ = [](const char* what, std::uint64_t first, std::uint64_t second) {
         return std::string(what) + " " + std::to_string(first) + " and " + std::to_string(second);
     };
@@ -32,7 +32,7 @@ std::string difference(const MapDefinition& a, const MapDefinition& b) {
     return {};
 }
 
-MapDefinition definition_of(const bpf_map* map) {
+MapShape shape_of(const bpf_map* map) {
     return {.type = bpf_map__type(map),
             .key_size = bpf_map__key_size(map),
             .value_size = bpf_map__value_size(map),
@@ -48,7 +48,7 @@ Result<bpf_map_info> info_of_map(int descriptor) {
     return info;
 }
 
-MapDefinition definition_of(const bpf_map_info& info) {
+MapShape shape_of(const bpf_map_info& info) {
     return {.type = info.type,
             .key_size = info.key_size,
             .value_size = info.value_size,
@@ -167,25 +167,25 @@ Result<bool> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource&
         // An object may ask to be pinned by name; where maps are pinned, we decide.
         bpf_map__set_pin_path(map, nullptr);
         int shared = -1;
-        MapDefinition definition;
+        MapShape shape;
         std::string whose = "another program of the interface";
         if (const auto found = maps_.find(name); found != maps_.end()) {
             shared = found->second.descriptor;
-            definition = found->second.definition;
+            shape = found->second.shape;
         } else if (pinning_) {
             Descriptor pinned(pinning_->kernel->open_pin(pinning_->pins.map(name)));
             const auto info = pinned ? info_of_map(pinned.get()) : failure("no pin");
             all = all && info.has_value();
             if (!info) continue;
             shared = pinned.get();
-            definition = definition_of(*info);
+            shape = shape_of(*info);
             whose = "the program that ran before";
             taken_up_.push_back(std::move(pinned));
         } else {
             all = false;
             continue;
         }
-        if (const std::string differs = difference(definition, definition_of(map)); !differs.empty())
+        if (const std::string differs = difference(shape, shape_of(map)); !differs.empty())
             return failure("load program " + source.name + ": map " + name + " is defined differently in " + whose +
                            " (" + differs + "); give them one definition or two names");
         if (const int error = bpf_map__reuse_fd(map, shared); error != 0)
@@ -201,7 +201,7 @@ Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& 
         if (bpf_map__is_internal(map)) continue;
         const std::string name = bpf_map__name(map);
         const auto [known, is_new] = maps_.try_emplace(
-            name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), definition_of(map)});
+            name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), shape_of(map)});
         if (!is_new || !pinning_) continue;
         const int error = pinning_->kernel->pin(bpf_map__fd(map), pinning_->pins.map(name));
         if (error != 0 && error != -EEXIST) return failure("pin map " + name + ": " + errno_text(error), -error);

@@ -30,14 +30,14 @@ struct ProgramSource {
 };
 
 // What two maps must agree on to be one.
-struct MapDefinition {
+struct MapShape {
     std::uint32_t type = 0;
     std::uint32_t key_size = 0;
     std::uint32_t value_size = 0;
     std::uint32_t max_entries = 0;
     std::uint32_t flags = 0;
 
-    bool operator==(const MapDefinition&) const = default;
+    bool operator==(const MapShape&) const = default;
 };
 
 // The programs of one interface, loaded. Maps of the same name are one map where their definitions agree
@@ -56,7 +56,7 @@ class LoadedPrograms {
         int descriptor; // owned by the LoadedPrograms
         std::shared_ptr<const ObjectLayout> object;
         const MapLayout* layout; // in `object`
-        MapDefinition definition;
+        MapShape shape;
     };
     // Where what is loaded is pinned, and where what was pinned before is taken up again: a program of the same
     // object and function, with the same maps, is not loaded a second time; a map of the same definition goes on

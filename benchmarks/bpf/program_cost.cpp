@@ -3,7 +3,7 @@
 //
 // Each figure is the median of rounds in which all variants take turns, so that a slow spell of the machine
 // falls on all of them. The kernel tells whole nanoseconds, averaged over a run. The cost of an empty
-// program is that of the test run itself; the second ratio is without it.
+// program, of XDP or of TC, is that of the test run itself; the second ratio is without it.
 #include "bpf/records.h"
 
 #include <bpf/bpf.h>
@@ -44,6 +44,7 @@ struct Variant {
     rate_limit guard{};
     std::uint32_t sample_every = 0;
     int compared_with = -1; // index of a variant
+    int empty = 0;          // of the variant that is a test run of this kind and nothing else
 
     Object loaded{nullptr, &bpf_object__close};
     std::vector<std::uint32_t> ns{};
@@ -79,14 +80,7 @@ struct Variant {
     }
 };
 
-} // namespace
-
-int main() {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
-    sched_setaffinity(0, sizeof one, &one);
-
+std::vector<Variant> all_variants() {
     const std::string bare = BARE_LOOP_OBJECT;
     const std::string counter = BPF_OBJECT_FOLDER "/xdp_counter.bpf.o";
     const std::string guard = BPF_OBJECT_FOLDER "/xdp_guard.bpf.o";
@@ -107,14 +101,22 @@ int main() {
     variants.push_back({"xdp_guard, within its limit", guard, "xdp_guard", none, wide, 0, 4});
     variants.push_back({"xdp_guard, dropping", guard, "xdp_guard", none, narrow, 0, 4});
 
-    for (Variant& variant : variants) variant.load();
-    for (int round = 0; round < rounds; ++round)
-        for (Variant& variant : variants) variant.measure();
+    const auto tc = static_cast<int>(variants.size());
+    variants.push_back({"empty TC program", bare, "empty_tc"});
+    variants.push_back({"bare twin", bare, "bare_twin"});
+    variants.push_back({"bare twin, limited", bare, "bare_twin", none, wide});
+    variants.push_back({"tc_guard, no limit", guard, "tc_guard", none, none, 0, tc + 1});
+    variants.push_back({"tc_guard, within its limit", guard, "tc_guard", none, wide, 0, tc + 2});
+    variants.push_back({"tc_guard, dropping", guard, "tc_guard", none, narrow, 0, tc + 2});
+    for (auto i = static_cast<std::size_t>(tc); i < variants.size(); ++i) variants[i].empty = tc;
+    return variants;
+}
 
-    const double empty = variants.front().median();
+void print(const std::vector<Variant>& variants) {
     std::printf("%-38s %6s %6s %6s %8s %12s\n", "ns per packet", "median", "least", "most", "ratio",
                 "net of empty");
     for (const Variant& variant : variants) {
+        const double empty = variants[static_cast<std::size_t>(variant.empty)].median();
         const auto [least, most] = std::ranges::minmax(variant.ns);
         std::printf("%-38s %6.0f %6u %6u", variant.name, variant.median(), least, most);
         if (variant.compared_with >= 0) {
@@ -124,4 +126,19 @@ int main() {
         }
         std::printf("\n");
     }
+}
+
+} // namespace
+
+int main() {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+    sched_setaffinity(0, sizeof one, &one);
+
+    std::vector<Variant> variants = all_variants();
+    for (Variant& variant : variants) variant.load();
+    for (int round = 0; round < rounds; ++round)
+        for (Variant& variant : variants) variant.measure();
+    print(variants);
 }

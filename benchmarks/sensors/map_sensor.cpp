@@ -57,7 +57,9 @@ Table make_table(std::size_t cpus) {
                      {"", 4, {number("", 0, 4)}},
                      {"counters", sizeof(Counters), {number("packets", 0, 8), number("bytes", 8, 8)}},
                      keys};
-    return {std::move(map), std::make_shared<const ObjectLayout>(ObjectLayout{{}, {layout}, {}, {}})};
+    return {std::move(map),
+            std::make_shared<const ObjectLayout>(ObjectLayout{
+                .programs = {}, .tc_programs = {}, .maps = {layout}, .structs = {}, .enums = {}})};
 }
 
 std::size_t bare(int map, std::uint32_t batch, std::vector<std::uint32_t>& keys_read,

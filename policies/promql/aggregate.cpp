@@ -172,8 +172,7 @@ Result<Vector> count_values(const Vector& samples, const Aggregation& aggregatio
 // How many topk and bottomk take; 0 or less is none.
 Result<double> whole_count(double k) {
     if (std::isnan(k)) return failure("Parameter value is NaN");
-    constexpr double out_of_range = 9.2233720368547758e18; // 2^63
-    if (k <= -out_of_range) return failure("Scalar value " + plain_number(k) + " underflows int64");
+    constexpr double out_of_range = 9223372036854774784.0; // the largest that is below 2^63
     if (k >= out_of_range) return failure("Scalar value " + plain_number(k) + " overflows int64");
     return std::max(0.0, std::trunc(k));
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <tuple>
 
 namespace homeostat::promql {
 
@@ -155,8 +156,27 @@ Labels pair_labels(const Binary& binary, const Labels& many, const Labels& one) 
     return binary.returns_bool ? labels.without_metric_name() : labels;
 }
 
-constexpr std::string_view ambiguous_group =
-    "multiple matches for labels: grouping labels must ensure unique matches";
+// A sample of the many side with its partner; without a value where a comparison filters it out.
+struct Pair {
+    Labels labels;
+    std::size_t one; // the partner's place
+    std::optional<double> value;
+};
+
+// Within one group of a many-to-one match, the result's labels must tell the pairs apart, also those that are
+// filtered out.
+Result<Vector> values_of_groups(std::vector<Pair> pairs) {
+    const auto identity = [](const Pair& pair) { return std::tie(pair.labels, pair.one); };
+    if (!std::ranges::is_sorted(pairs, {}, identity)) std::ranges::stable_sort(pairs, {}, identity);
+    const auto same = std::ranges::adjacent_find(pairs, {}, identity);
+    if (same != pairs.end())
+        return failure("multiple matches for labels: grouping labels must ensure unique matches: " +
+                       to_text(same->labels));
+    Vector made;
+    for (Pair& pair : pairs)
+        if (pair.value) made.push_back({std::move(pair.labels), *pair.value});
+    return distinct(std::move(made));
+}
 
 Result<Vector> vector_operation(const Binary& binary, const Vector& left, const Vector& right) {
     using enum VectorMatching::Cardinality;
@@ -171,6 +191,7 @@ Result<Vector> vector_operation(const Binary& binary, const Vector& left, const 
         if (const auto first = index.find(one[i].labels); *first != i)
             return std::unexpected(duplicate_error(key, one[*first].labels, one[i].labels, one_is_right));
     std::vector<bool> matched(one.size());
+    std::vector<Pair> pairs;
     Vector made;
     for (const Sample& sample : many) {
         const auto place = index.find(sample.labels);
@@ -183,9 +204,12 @@ Result<Vector> vector_operation(const Binary& binary, const Vector& left, const 
         const double left_value = one_is_right ? sample.value : partner.value;
         const double right_value = one_is_right ? partner.value : sample.value;
         const auto value = pair_value(binary, left_value, right_value, left_value);
-        if (value) made.push_back({pair_labels(binary, sample.labels, partner.labels), *value});
+        if (!one_to_one_match)
+            pairs.push_back({pair_labels(binary, sample.labels, partner.labels), *place, value});
+        else if (value)
+            made.push_back({pair_labels(binary, sample.labels, partner.labels), *value});
     }
-    return one_to_one_match ? distinct(std::move(made)) : distinct(std::move(made), ambiguous_group);
+    return one_to_one_match ? distinct(std::move(made)) : values_of_groups(std::move(pairs));
 }
 
 Result<Value> scalar_operation(Evaluation& evaluation, const Binary& binary) {

@@ -88,11 +88,12 @@ Result<std::vector<Series>> evaluate_range_vector(const Expr& matrix, const Seri
     return made;
 }
 
-Result<Vector> distinct(Vector samples, std::string_view otherwise) {
+Result<Vector> distinct(Vector samples) {
     if (samples.size() < 2) return samples;
     if (!is_sorted_by_labels(samples)) std::ranges::stable_sort(samples, {}, &Sample::labels);
     const auto same = std::ranges::adjacent_find(samples, {}, &Sample::labels);
-    if (same != samples.end()) return failure(std::string(otherwise) + ": " + to_text(same->labels));
+    if (same != samples.end())
+        return failure("vector cannot contain metrics with the same labelset: " + to_text(same->labels));
     return samples;
 }
 

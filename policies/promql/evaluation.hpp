@@ -131,8 +131,7 @@ Result<Value> evaluate_binary(Evaluation& evaluation, const Binary& binary);
 Result<Vector> evaluate_aggregation(Evaluation& evaluation, const Aggregation& aggregation);
 
 // Brings the samples to canonical order; fails where two have the same labels.
-Result<Vector> distinct(Vector samples,
-                        std::string_view otherwise = "vector cannot contain metrics with the same labelset");
+Result<Vector> distinct(Vector samples);
 
 // The labels that absent() gives its sample: those that equality matchers pin down.
 Labels labels_of_absent(const Expr& argument);

@@ -17,11 +17,24 @@ double sgn(double x) { return x < 0 ? -1 : x > 0 ? 1 : x; }
 double rad(double x) { return x * std::numbers::pi / 180; }
 double deg(double x) { return x * 180 / std::numbers::pi; }
 
-// The parts of a time that is given in seconds, in UTC. A number that is no time has none.
+// The calendar repeats itself after these.
+constexpr std::int64_t years_of_cycle = 400;
+constexpr std::int64_t seconds_of_cycle = std::int64_t{146'097} * 86'400;
+
+// A number that is no time of 64 bits is none.
+std::optional<std::int64_t> whole_seconds(double seconds) {
+    constexpr double seconds_max = 9.2e18;
+    if (!(std::abs(seconds) < seconds_max)) return std::nullopt;
+    return static_cast<std::int64_t>(seconds);
+}
+
+// The parts of a time that is given in seconds, in UTC. std::chrono's calendar holds some 32,000 years, so a
+// time is moved by whole cycles into the first one after 1970.
 template <class Part> double part_of_time(double seconds, Part part) {
-    constexpr double seconds_max = 9e11; // some 28,000 years, what std::chrono's calendar holds
-    if (!(std::abs(seconds) < seconds_max)) return std::numeric_limits<double>::quiet_NaN();
-    const std::chrono::sys_seconds time{std::chrono::seconds{static_cast<std::int64_t>(seconds)}};
+    const auto whole = whole_seconds(seconds);
+    if (!whole) return std::numeric_limits<double>::quiet_NaN();
+    const std::int64_t rest = *whole % seconds_of_cycle;
+    const std::chrono::sys_seconds time{std::chrono::seconds{rest < 0 ? rest + seconds_of_cycle : rest}};
     const auto day = std::chrono::floor<std::chrono::days>(time);
     return static_cast<double>(part(day, time - day));
 }
@@ -31,7 +44,12 @@ using OfDay = std::chrono::seconds;
 using Date = std::chrono::year_month_day;
 
 double year(double s) {
-    return part_of_time(s, [](Day day, OfDay) { return static_cast<int>(Date(day).year()); });
+    const double of_cycle =
+        part_of_time(s, [](Day day, OfDay) { return static_cast<int>(Date(day).year()); });
+    if (std::isnan(of_cycle)) return of_cycle;
+    const std::int64_t whole = *whole_seconds(s);
+    const std::int64_t cycles = whole / seconds_of_cycle - (whole % seconds_of_cycle < 0 ? 1 : 0);
+    return of_cycle + static_cast<double>(cycles * years_of_cycle);
 }
 double month(double s) {
     return part_of_time(s, [](Day day, OfDay) { return static_cast<unsigned>(Date(day).month()); });
@@ -262,7 +280,8 @@ const std::vector<Function>& table() {
     return made;
 }
 
-constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing",
+constexpr std::array<std::string_view, 26> refused{"double_exponential_smoothing",
+                                                   "end",
                                                    "first_over_time",
                                                    "histogram_avg",
                                                    "histogram_count",
@@ -272,13 +291,16 @@ constexpr std::array<std::string_view, 22> refused{"double_exponential_smoothing
                                                    "histogram_sum",
                                                    "holt_winters",
                                                    "info",
+                                                   "integral",
                                                    "limit_ratio",
                                                    "limitk",
                                                    "mad_over_time",
                                                    "max_of",
                                                    "min_of",
+                                                   "range",
                                                    "sort_by_label",
                                                    "sort_by_label_desc",
+                                                   "start",
                                                    "step",
                                                    "ts_of_first_over_time",
                                                    "ts_of_last_over_time",

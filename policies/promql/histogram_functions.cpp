@@ -98,13 +98,14 @@ double bucket_quantile(double q, std::vector<Bucket> buckets) {
 }
 
 // How many observations are at or below `value`, linear within its bucket. The lowest bucket begins at 0
-// where its upper bound is above 0, else it has no beginning.
+// where its upper bound is above 0; else it has no beginning, and all of it counts.
 double observations_up_to(double value, const std::vector<Bucket>& buckets) {
     double lower_bound = buckets[0].upper_bound <= 0 ? -infinity : 0;
     double below = 0;
     for (const Bucket& bucket : buckets) {
         if (lower_bound >= value) return below;
         if (bucket.upper_bound > value) {
+            if (lower_bound == -infinity) return bucket.count;
             const double share = (value - lower_bound) / (bucket.upper_bound - lower_bound);
             return below + (bucket.count - below) * share;
         }

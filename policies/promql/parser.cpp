@@ -94,7 +94,7 @@ Expr Parser::expression(int precedence_min) {
             current_.kind == Token::Kind::symbol || current_.kind == Token::Kind::name;
         const BinaryInfo* op = may_be_operator ? find_binary(lower(current_.text)) : nullptr;
         if (!op || op->precedence < precedence_min) break;
-        take();
+        refuse_trim(take());
         const Span bool_at = current_.at;
         const bool returns_bool = is_word("bool");
         if (returns_bool) take();
@@ -105,7 +105,8 @@ Expr Parser::expression(int precedence_min) {
         VectorMatching vector_matching = matching(*op, has_modifier);
         refuse_experimental({"fill", "fill_left", "fill_right"}, "(");
         std::optional<Span> matching_at;
-        if (has_modifier) matching_at = Span{matching_begin, previous_end_ - matching_begin};
+        if (has_modifier && !vector_matching.labels.empty())
+            matching_at = Span{matching_begin, previous_end_ - matching_begin};
         Expr right = expression(op->right_associative ? op->precedence : op->precedence + 1);
         left = make_binary(*op, std::move(left), std::move(right), returns_bool, std::move(vector_matching),
                            matching_at);
@@ -249,6 +250,10 @@ Expr Parser::aggregation(const AggregateInfo& aggregate, const Token& name) {
     if (!grouping_first && at_grouping()) grouping(made);
     const Span at{name.at.offset, previous_end_ - name.at.offset};
     const std::size_t wanted = aggregate.parameter ? 2 : 1;
+    if (given.empty()) {
+        complain(at, "no arguments for aggregate expression provided");
+        return make(Type::vector, at.offset, NumberLiteral{});
+    }
     if (given.size() != wanted) {
         complain(at, "wrong number of arguments for aggregate expression provided, expected " +
                          std::to_string(wanted) + ", got " + std::to_string(given.size()));
@@ -403,8 +408,10 @@ Expr Parser::subquery(const Expr& operand, Duration range) {
     if (!is("]")) made.step = duration(true);
     expect("]", "to close the subquery");
     if (operand.type != Type::vector)
-        complain(operand.at, "subquery is only allowed on instant vector, got " +
-                                 std::string(to_text(operand.type)) + " instead");
+        complain(operand.at,
+                 "subquery is only allowed on instant vector, got " +
+                     std::string(operand.type == Type::matrix ? "matrix" : to_text(operand.type)) +
+                     " instead");
     made.inner = share(operand);
     return make(Type::matrix, operand.at.offset, std::move(made));
 }
@@ -488,9 +495,20 @@ void Parser::refuse_experimental(std::initializer_list<std::string_view> words, 
     fail(word.at, "modifier '" + std::string(word.text) + "' is experimental; it is not supported");
 }
 
+// </ and >/ cut native histograms.
+void Parser::refuse_trim(const Token& comparison) const {
+    if ((comparison.text == "<" || comparison.text == ">") && is("/") && current_.at.offset == previous_end_)
+        fail({comparison.at.offset, 2}, "operator '" + std::string(comparison.text) +
+                                            "/' is for native histograms; it is not supported");
+}
+
+// A sign is read in front of an offset by offset(), elsewhere here.
 Duration Parser::duration(bool positive) {
+    const Token sign = current_;
+    const bool negative = positive && accept("-");
+    if (positive && !negative) accept("+");
     refuse_duration_expression({"("});
-    refuse_experimental({"step", "range", "min", "max"}, "(");
+    refuse_experimental({"step", "range", "min", "max", "min_of", "max_of"}, "(");
     if (current_.kind != Token::Kind::number && current_.kind != Token::Kind::duration)
         unexpected("a duration such as 100ms, 5m or 1h30m, or a number of seconds");
     const Token token = take();
@@ -498,9 +516,11 @@ Duration Parser::duration(bool positive) {
     // A century is beyond every use, and far from overflow in all that is computed with it.
     constexpr double seconds_max = 100.0 * 365 * 86400;
     if (!(token.number <= seconds_max)) fail(token.at, "the duration is longer than 100 years");
-    if (token.kind == Token::Kind::number) value = Duration{std::llround(token.number * 1000.0)};
+    // As Prometheus does, whole nanoseconds are rounded to, and parts of a millisecond cut off.
+    if (token.kind == Token::Kind::number) value = Duration{std::llround(token.number * 1e9) / 1'000'000};
     if (positive) refuse_duration_expression({"+", "-", "*", "/", "%", "^"});
-    if (positive && value <= Duration{}) fail(token.at, "duration must be greater than 0");
+    if (positive && (negative || value <= Duration{}))
+        fail({sign.at.offset, token.at.end() - sign.at.offset}, "duration must be greater than 0");
     return value;
 }
 

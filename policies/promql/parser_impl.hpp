@@ -65,6 +65,7 @@ class Parser {
     AtModifier at_time();
     Duration duration(bool positive);
     void refuse_duration_expression(std::initializer_list<std::string_view> symbols) const;
+    void refuse_trim(const Token& comparison) const;
     void refuse_experimental(std::initializer_list<std::string_view> words, std::string_view then = "");
     void grouping(Aggregation& into);
     VectorMatching matching(const BinaryInfo& op, bool& has_modifier);

@@ -27,6 +27,17 @@ struct Run {
     std::size_t count = 1;
 };
 
+// As in Go, underscores may stand between digits.
+std::string without_separators(std::string_view word) {
+    const auto is_digit_at = [word](std::size_t i) {
+        return i < word.size() && word[i] >= '0' && word[i] <= '9';
+    };
+    std::string plain;
+    for (std::size_t i = 0; i < word.size(); ++i)
+        if (word[i] != '_' || i == 0 || !is_digit_at(i - 1) || !is_digit_at(i + 1)) plain += word[i];
+    return plain;
+}
+
 std::optional<Run> parse_run(std::string_view word) {
     if (word == "stale") return Run{.first = stale_marker};
     Run run;
@@ -60,16 +71,15 @@ Result<SeriesValues> parse_series_values(std::string_view text) {
          at = text.find_first_not_of(blanks, at)) {
         const std::size_t end = std::min(text.find_first_of(blanks, at), text.size());
         const std::string_view word = text.substr(at, end - at);
-        const auto run = parse_run(word);
+        auto run = parse_run(without_separators(word));
         if (!run) return failure("'" + std::string(word) + "' is no value of a series", static_cast<int>(at));
         if (values.size() + run->count > series_values_max)
             return failure("a series of more than " + std::to_string(series_values_max) + " values",
                            static_cast<int>(at));
-        for (std::size_t i = 0; i < run->count; ++i) {
-            if (run->first && run->step != 0)
-                values.emplace_back(*run->first + run->step * static_cast<double>(i));
-            else
-                values.push_back(run->first);
+        // Summed step by step, as Prometheus does: the last digits depend on it.
+        for (std::optional<double> value = run->first; run->count > 0; --run->count) {
+            values.push_back(value);
+            if (run->step != 0) *value += run->step;
         }
         at = end;
     }

@@ -101,6 +101,8 @@ Expr Parser::make_binary(const BinaryInfo& op, Expr left, Expr right, bool retur
     Binary made{op.op, std::make_shared<const Expr>(std::move(left)),
                 std::make_shared<const Expr>(std::move(right)), returns_bool, std::move(matching)};
     check_binary(made, op.name, matching_at);
+    const bool vectors = made.left->type == Type::vector && made.right->type == Type::vector;
+    if (!vectors) made.matching = {}; // without labels it is let pass, and means nothing
     return make(scalars ? Type::scalar : Type::vector, begin, std::move(made));
 }
 

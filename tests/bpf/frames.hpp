@@ -82,6 +82,6 @@ inline Frame udp_frame() { return ethernet(ether::ipv4) + ipv4(ip::udp) + ports(
 inline Frame tcp_frame() { return ethernet(ether::ipv4) + ipv4(ip::tcp) + ports(5000, 80); }
 inline Frame syn_frame() { return ethernet(ether::ipv4) + ipv4(ip::tcp) + tcp(tcp_flag::syn); }
 inline Frame udp6_frame() { return ethernet(ether::ipv6) + ipv6(ip::udp) + ports(5000, 53); }
-inline Frame unparsed_frame() { return ethernet(ether::ipv4); }
+inline Frame unparsed_frame() { return ethernet(ether::ipv4) + zeros(20); }
 
 } // namespace homeostat::bpf_test

@@ -55,6 +55,31 @@ TEST(Gcra, APacketThatExceedsIsNotCharged) {
     EXPECT_EQ(conforming(arrival, limit, 1, second + 1'000'000), 1);
 }
 
+TEST(Gcra, ALimitThatRestsTakesOverWhereAnotherOneIs) {
+    const rate_limit limit{.pps = 1'000, .burst = 100};
+    __u64 other = 0, arrival = 0;
+    conforming(other, limit, 90, second);
+    gcra_take_over(&arrival, &other, second);
+    EXPECT_EQ(conforming(arrival, limit, 100, second), 10);
+}
+
+TEST(Gcra, ALimitAtWorkTakesNothingOver) {
+    const rate_limit limit{.pps = 1'000, .burst = 100};
+    __u64 other = 0, arrival = 0;
+    conforming(other, limit, 100, second);
+    conforming(arrival, limit, 1, second);
+    gcra_take_over(&arrival, &other, second);
+    EXPECT_EQ(conforming(arrival, limit, 200, second), 99);
+}
+
+TEST(Gcra, WhatLiesInThePastIsNotTakenOver) {
+    const rate_limit limit{.pps = 1'000, .burst = 100};
+    __u64 other = 0, arrival = 0;
+    conforming(other, limit, 100, second);
+    gcra_take_over(&arrival, &other, 2 * second);
+    EXPECT_EQ(arrival, 0u);
+}
+
 TEST(Gcra, ABatchConformsWholeOrNotAtAll) {
     __u64 arrival = 0;
     const rate_limit limit{.pps = 1'000, .burst = 10};

@@ -7,7 +7,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace homeostat::bpf_test {
@@ -51,25 +54,47 @@ class PinnedToOneCpu {
     cpu_set_t before_;
 };
 
-// A loaded object with one XDP program and fresh maps. Throws what the tests cannot go on without.
+// A loaded object and fresh maps; of its programs, `functions` alone are loaded, by default the one that is
+// named as the object. Throws what the tests cannot go on without.
 class Program {
   public:
-    explicit Program(const std::string& name) : object_(bpf_object__open(object_path(name).c_str())) {
+    explicit Program(const std::string& name, std::vector<std::string> functions = {})
+        : object_(bpf_object__open(object_path(name).c_str())), functions_(std::move(functions)) {
         if (!object_) throw std::runtime_error("cannot open " + object_path(name));
+        if (functions_.empty()) functions_.push_back(name);
+        bpf_program* program = nullptr;
+        bpf_object__for_each_program(program, object_.get()) {
+            bpf_program__set_autoload(program,
+                                      std::ranges::count(functions_, bpf_program__name(program)) != 0);
+        }
         if (bpf_object__load(object_.get()) != 0)
             throw std::runtime_error("cannot load " + object_path(name) + ": " + std::strerror(errno));
-        program_ = bpf_program__fd(bpf_object__next_program(object_.get(), nullptr));
     }
 
-    // The program's return value, of the last of `times` runs.
+    // The return value of the first of the functions, of the last of `times` runs.
     std::uint32_t run(const Frame& frame, int times = 1) const {
+        return run_function(functions_.front(), frame, times);
+    }
+
+    // `skb`, a __sk_buff: what a TC program is told of the packet beside its bytes.
+    std::uint32_t run_function(const std::string& function, const Frame& frame, int times = 1,
+                               const __sk_buff* skb = nullptr) const {
         LIBBPF_OPTS(bpf_test_run_opts, options);
         options.data_in = frame.data();
         options.data_size_in = static_cast<std::uint32_t>(frame.size());
         options.repeat = times;
-        if (bpf_prog_test_run_opts(program_, &options) != 0)
+        options.ctx_in = skb;
+        options.ctx_size_in = skb != nullptr ? sizeof *skb : 0;
+        if (bpf_prog_test_run_opts(descriptor(function), &options) != 0)
             throw std::runtime_error(std::string("BPF_PROG_TEST_RUN: ") + std::strerror(errno));
         return options.retval;
+    }
+
+    int descriptor(const std::string& function) const {
+        const bpf_program* program = bpf_object__find_program_by_name(object_.get(), function.c_str());
+        if (program == nullptr || bpf_program__fd(program) < 0)
+            throw std::runtime_error("not loaded: " + function);
+        return bpf_program__fd(program);
     }
 
     int map(const char* name) const {
@@ -126,6 +151,17 @@ class Program {
         return packets;
     }
 
+    // What a map of guard_verdict_count has counted, verdicts and reasons together.
+    std::vector<std::uint64_t> verdicts_by_class(const char* name) const {
+        std::vector<std::uint64_t> packets;
+        for (std::uint32_t proto = 0; proto < PROTO_CLASS_COUNT; ++proto) {
+            const auto count = sum<guard_verdict_count>(name, proto);
+            packets.push_back(count.passed + count.passed_contended + count.passed_unparsed +
+                              count.dropped_rate_limit + count.dropped_blocked);
+        }
+        return packets;
+    }
+
     bpf_object* object() const { return object_.get(); }
 
   private:
@@ -133,7 +169,7 @@ class Program {
         void operator()(bpf_object* object) const { bpf_object__close(object); }
     };
     std::unique_ptr<bpf_object, Close> object_;
-    int program_ = -1;
+    std::vector<std::string> functions_;
 };
 
 // For tests that run programs; skipped with the reason where that cannot be.

@@ -106,6 +106,8 @@ TEST(IncludeCheck, KeepsKernelHeadersInTheirFolder) {
     EXPECT_FALSE(may_include("bpf/a.bpf.c", "\"knowledge/time.hpp\""));
     EXPECT_FALSE(may_include("adapters/bpf/a.cpp", "\"bpf/records.h\""));
     EXPECT_FALSE(may_include("adapters/cli/a.cpp", "\"bpf/records.h\""));
+    EXPECT_TRUE(may_include("adapters/bpf/a.cpp", "\"bpf/map_merge.h\""));
+    EXPECT_FALSE(may_include("adapters/cli/a.cpp", "\"bpf/map_merge.h\""));
     EXPECT_TRUE(may_include("tests/bpf/a.cpp", "\"bpf/records.h\""));
     EXPECT_TRUE(may_include("benchmarks/bpf/a.cpp", "\"bpf/records.h\""));
 }

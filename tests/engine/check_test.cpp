@@ -46,6 +46,7 @@ MapLayout map(std::string name, MapLayout::Kind kind, TypeLayout key, TypeLayout
 ObjectLayout guard() {
     ObjectLayout object;
     object.programs = {"guard"};
+    object.tc_programs = {"guard_twin", "other"};
     object.maps = {map("proto_counters", MapLayout::Kind::percpu_array, plain(4), counters),
                    map("limits", MapLayout::Kind::array, plain(4), bucket, 20),
                    map("blocked", MapLayout::Kind::hash, plain(1), plain(1)),
@@ -241,6 +242,28 @@ TEST(Check, RefusesProgramsWhoseMapsOfOneNameDiffer) {
                          {{"guard", guard()}, {"other", other}}),
                 ElementsAre(HasSubstr(
                     "c:10:11: map 'limits' of program 'other' differs from that of program 'guard'")));
+}
+
+TEST(Check, WantsATwinThatIsATcProgramOfTheSameObject) {
+    const auto with_twin = [](const std::string& twin, const ObjectLayout& object) {
+        return mistakes("[[program]]\nname = 'x'\nobject = 'x.bpf.o'\ntwin = '" + twin + "'\n", "",
+                        {{"guard", guard()}, {"x", object}});
+    };
+    EXPECT_THAT(with_twin("guard_twin", guard()), IsEmpty());
+    EXPECT_THAT(with_twin("gard_twin", guard()),
+                ElementsAre("c:11:9: 'x.bpf.o' has no TC program 'gard_twin'; did you mean 'guard_twin'?"));
+    EXPECT_THAT(with_twin("guard", guard()),
+                ElementsAre("c:11:9: 'x.bpf.o' has no TC program 'guard'; there are: guard_twin, other"))
+        << "an XDP program";
+    ObjectLayout without = guard();
+    without.tc_programs.clear();
+    EXPECT_THAT(with_twin("guard_twin", without),
+                ElementsAre("c:11:9: 'x.bpf.o' has no TC program 'guard_twin'; "
+                            "it has none; expected a function in SEC(\"tc\")"));
+    EXPECT_THAT(
+        mistakes("[[program]]\nname = 'x'\nobject = 'x.bpf.o'\ntwin = 'y'\n", "", {{"guard", guard()}}),
+        IsEmpty())
+        << "that there is no object was told already";
 }
 
 TEST(Check, DoesNotJudgeMapsWithoutAnyObject) {

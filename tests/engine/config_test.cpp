@@ -28,6 +28,7 @@ lookback = "1m"
 name     = "counter"
 object   = "xdp_counter.bpf.o"
 function = "count"
+twin     = "count_in_tc"
 
 [[interface]]
 name = "eth0"
@@ -81,8 +82,11 @@ TEST(Config, IsReadWhole) {
     EXPECT_EQ(config->programs, (std::vector<ProgramSpec>{{.name = "counter",
                                                            .object = "xdp_counter.bpf.o",
                                                            .function = "count",
+                                                           .twin = "count_in_tc",
                                                            .at = {},
-                                                           .object_at = {}}}));
+                                                           .object_at = {},
+                                                           .twin_at = {}}}));
+    EXPECT_EQ(config->programs.front().twin_at, (Position{17, 13}));
 
     const DesiredState baseline = config->baseline();
     EXPECT_EQ(baseline.at("eth0").program, "counter");

@@ -55,6 +55,7 @@ object = "xdp_counter.bpf.o"
 [[program]]
 name   = "guard"
 object = "xdp_guard.bpf.o"
+twin   = "tc_guard"
 
 [[interface]]
 name        = ")" +

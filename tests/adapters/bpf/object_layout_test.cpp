@@ -63,6 +63,14 @@ TEST_F(ObjectLayoutTest, StructsAreFlattenedToTheirLeaves) {
             << shape->fields[i].name << " at " << shape->fields[i].offset;
 }
 
+TEST_F(ObjectLayoutTest, TcProgramsAreListedApart) {
+    const auto layout = read_layout(object_path("with_twin"));
+    ASSERT_TRUE(layout) << layout.error().what;
+    EXPECT_EQ(layout->programs, std::vector<std::string>{"pass"});
+    EXPECT_EQ(layout->tc_programs, (std::vector<std::string>{"twin", "other_twin"}));
+    EXPECT_TRUE(read_layout(object_path("shapes"))->tc_programs.empty());
+}
+
 TEST_F(ObjectLayoutTest, EnumsKeepTheirWordsAndSigns) {
     const auto layout = read_layout(object_path("shapes"));
     ASSERT_TRUE(layout);

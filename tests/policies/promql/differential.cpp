@@ -45,9 +45,10 @@ bool is_known(const std::string& expression) {
     });
 }
 
-// 3 refuses an ambiguous one-to-one comparison also where its filter would leave no ambiguity.
+// 3 refuses an ambiguous comparison also where its filter would leave no ambiguity.
 bool is_known_error(const std::string& error) {
-    return error.find("many-to-one matching must be explicit") != error.npos;
+    return error.find("many-to-one matching must be explicit") != error.npos ||
+           error.find("grouping labels must ensure unique matches") != error.npos;
 }
 
 struct Data {

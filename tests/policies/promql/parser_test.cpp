@@ -282,13 +282,54 @@ TEST(Parser, ExperimentalFunctionsAreRefusedAsSuch) {
 }
 
 TEST(Parser, ExperimentalSyntaxIsRefusedAsSuch) {
-    for (const char* text :
-         {"limitk by (x) (1, a)", "limitk(1, a) by (x)", "limit_ratio(0.5, a)", "a[5m] smoothed",
-          "rate(a[5m] anchored)", "a + fill(0) b", "a + on (x) fill_left(0) b", "a[5m + 1m]", "a[(5m)]",
-          "a[5m:1m * 2]", "a offset (1m)", "a offset step()", "a[range()]", "sort_by_label(a, 'x')"})
+    for (const char* text : {"limitk by (x) (1, a)",
+                             "limitk(1, a) by (x)",
+                             "limit_ratio(0.5, a)",
+                             "a[5m] smoothed",
+                             "rate(a[5m] anchored)",
+                             "a + fill(0) b",
+                             "a + on (x) fill_left(0) b",
+                             "a[5m + 1m]",
+                             "a[(5m)]",
+                             "a[5m:1m * 2]",
+                             "a offset (1m)",
+                             "a offset step()",
+                             "a[range()]",
+                             "sort_by_label(a, 'x')",
+                             "a[-5m + 10m]",
+                             "a[-(5m)]",
+                             "a[5m:+step()]",
+                             "a[min_of(5m, 1m)]",
+                             "a offset -max_of(5m, 1m)",
+                             "start()",
+                             "vector(end())",
+                             "range()",
+                             "integral(a[5m])",
+                              "a >/ -Inf",
+                              "a </ 5",
+                             "sum(a >/ 5)"})
         EXPECT_NE(errors_of(text)[0].what.find("not supported"), std::string::npos) << text;
     EXPECT_EQ(tree("a + fill"), "(a + fill)");
+    EXPECT_EQ(tree("start + a"), "(start + a)");
+    EXPECT_EQ(errors_of("a < / 5")[0].what, "unexpected '/'");
     EXPECT_EQ(tree("a offset 5m + 1"), "(a offset 5m + 1)");
+    EXPECT_EQ(tree("start + end"), "(start + end)");
+}
+
+TEST(Parser, AnEmptyMatchBesideAScalarMeansNothing) {
+    EXPECT_EQ(tree("a + on () group_left (b) 1"), "(a + 1)");
+    EXPECT_EQ(tree("1 > ignoring () a"), "(1 > a)");
+}
+
+TEST(Parser, ADurationMayHaveASign) {
+    EXPECT_EQ(tree("a[+5m]"), tree("a[5m]"));
+    EXPECT_EQ(tree("a[5m:+1m]"), tree("a[5m:1m]"));
+    EXPECT_EQ(tree("a[0.0019]"), tree("a[1ms]"));
+    EXPECT_EQ(tree("a[1.001]"), tree("a[1001ms]"));
+    const ParseError negative = errors_of("rate(a[ -5m])")[0];
+    EXPECT_EQ(negative.what, "duration must be greater than 0");
+    EXPECT_EQ(negative.offset, 8U);
+    EXPECT_EQ(negative.length, 3U);
 }
 
 TEST(Parser, AMetricNameIsGivenOnce) {

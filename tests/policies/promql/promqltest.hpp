@@ -1,6 +1,6 @@
 // Runs test files in the language of Prometheus's promqltest: load, clear, eval instant, eval range, with
-// expected results, restricted to float samples. Numbers compare within 1e-6 of each other, relatively; NaN
-// equals NaN.
+// expected results, restricted to float samples. Numbers that differ by less than 1e-6 of the sum of their
+// magnitudes are equal; NaN equals NaN.
 #pragma once
 
 #include <cstddef>

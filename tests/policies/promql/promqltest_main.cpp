@@ -11,12 +11,14 @@ namespace {
 constexpr const char* usage = R"(usage: promqltest FILE...
 
 Runs test files in the language of Prometheus's promqltest, on Homeostat's PromQL.
-  - Numbers compare within 1e-6, relatively; NaN equals NaN.
+  - Numbers that differ by less than 1e-6 of the sum of their magnitudes are equal; NaN equals NaN.
   - 'expect fail msg:' passes where the error contains the text.
   - Annotations ('expect warn', 'no_warn', 'info', 'no_info', 'eval_warn', 'eval_info') are not judged:
     Homeostat's PromQL makes none. The results of such a case are.
   - A case that needs native histograms or an experimental feature is skipped, with the reason. So is one that
-    reads a series which was loaded with native histograms.
+     reads a series which was loaded with native histograms or with start timestamps.
+  - Prometheus runs its own files with experimental features. A case with another result is skipped where one
+    of them can be the reason: it reads the labels __type__ or __unit__, or names that were dropped before.
   - A line that is not understood is a failure.
 The last line is "N passed, N failed, N skipped". Exit code: 0 where none failed, 1 where one did, 2 where a
 file cannot be read or the usage is wrong.

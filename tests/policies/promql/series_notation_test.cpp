@@ -17,6 +17,8 @@ TEST(SeriesNotation, IsThatOfPromtool) {
     EXPECT_THAT(parse_series_values("1 2.5 -3").value(), ElementsAre(1, 2.5, -3));
     EXPECT_THAT(parse_series_values("5x2 1+2x3  7-2x1").value(), ElementsAre(5, 5, 5, 1, 3, 5, 7, 7, 5));
     EXPECT_THAT(parse_series_values("_ _x2 4").value(), ElementsAre(none, none, none, 4));
+    EXPECT_THAT(parse_series_values("1_000 1_0+2_0x1").value(), ElementsAre(1000, 10, 30));
+    EXPECT_EQ(parse_series_values("0+0.1x6").value()[6], 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1);
     EXPECT_THAT(parse_series_values("").value(), ElementsAre());
     const SeriesValues special = parse_series_values("stale NaN Inf -Inf").value();
     EXPECT_TRUE(is_stale(*special[0]));
@@ -27,7 +29,7 @@ TEST(SeriesNotation, IsThatOfPromtool) {
 
 TEST(SeriesNotation, TellsWhereItIsWrong) {
     EXPECT_EQ(parse_series_values("1 2 three").error().number, 4);
-    for (const char* wrong : {"1x", "1+2", "x3", "1x-2", "_y", "1+x2", "1x99999999"})
+    for (const char* wrong : {"1x", "1+2", "x3", "1x-2", "_y", "1+x2", "1x99999999", "1_", "1__0", "1_x2"})
         EXPECT_FALSE(parse_series_values(wrong)) << wrong;
 }
 
