@@ -189,9 +189,9 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
                                                          const std::string& bpffs) {
     std::vector<std::string> wanted = names;
     if (wanted.empty()) {
-        if_nameindex* const all = ::if_nameindex();
+        struct if_nameindex* const all = ::if_nameindex();
         if (all == nullptr) return failure("ask for the interfaces: " + errno_text(errno), errno);
-        for (const if_nameindex* one = all; one->if_index != 0; ++one) wanted.emplace_back(one->if_name);
+        for (const struct if_nameindex* one = all; one->if_index != 0; ++one) wanted.emplace_back(one->if_name);
         ::if_freenameindex(all);
     }
     Host host{.bpffs = bpffs, .links = links_of_host(), .pins = {}, .holders = {}};

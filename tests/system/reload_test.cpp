@@ -70,7 +70,7 @@ TEST_F(Reload, AChangedBaselineIsReconciled) {
     Config config;
     Controller controller = start_attached(config, {.adapts = false});
     config.program = "guard";
-    folder_.write("config.toml", config.text());
+    files(config, {.adapts = false});
     controller.signal(SIGHUP);
     const Event outcome = controller.await(outcome_with("guard"), "the new baseline");
     EXPECT_EQ(attached_id(), program_id_of(outcome));
