@@ -95,7 +95,7 @@ TEST_F(Reload, WhatIsFixedWhileTheControllerRunsIsRefusedWithWords) {
         {{.objects = "objects = [\"" HOMEOSTAT_BINARY_DIR "/bpf\"]\n"}, "controller.objects has changed"},
     };
     for (const Change& change : changes) {
-        folder_.write("config.toml", change.config.text());
+        files(change.config, {});
         controller.signal(SIGHUP);
         controller.await_log(change.words);
     }
