@@ -71,6 +71,19 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
     if (config.control && *config.control != no_control && !config.control->starts_with('/'))
         table->mistake(table->at("control"), "'" + *config.control + "' is no absolute path",
                        "expected a path such as \"/run/homeostat/eth0.sock\", or \"none\"");
+    if (const auto name = table->text("instance")) {
+        config.instance = name->text;
+        if (name->text.empty() || name->text.find_first_of("./") != std::string::npos)
+            table->mistake(name->position(0), "an instance cannot be named '" + name->text + "'",
+                           "expected a name without '.' and '/', such as \"edge\"");
+    }
+    for (auto [key, folder] : {std::pair("bpffs", &config.bpffs), std::pair("state", &config.state_folder)})
+        if (const auto path = table->text(key)) {
+            *folder = path->text;
+            if (!path->text.starts_with('/'))
+                table->mistake(path->position(0), "'" + path->text + "' is no absolute path",
+                               "expected a folder such as \"" + std::string(key == std::string_view("bpffs") ? "/sys/fs/bpf" : "/run") + "/homeostat\"");
+        }
     for (SourceText& folder : table->texts("objects"))
         config.object_folders.push_back(std::move(folder.text));
     for (const SourceText& path : table->texts("policies"))

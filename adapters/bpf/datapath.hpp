@@ -1,7 +1,11 @@
 // XDP programs on interfaces, through libbpf: the port to which Execute writes.
 #pragma once
 
+#include "adapters/bpf/anchors.hpp"
+#include "adapters/bpf/guard.hpp"
+#include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/interface_map.hpp"
+#include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/programs.hpp"
 #include "adapters/bpf/xdp_link.hpp"
 #include "engine/ports.hpp"
@@ -19,23 +23,52 @@ namespace homeostat::bpf {
 // A program that is attached, but not one of ours, is read back under its kernel name with this prefix. It is
 // left alone: every step that would have to touch it fails and says whose it is.
 inline constexpr std::string_view foreign_prefix = "foreign:";
+// One of ours from before, whose object has changed since: the next step replaces it.
+inline constexpr std::string_view outdated_prefix = "outdated:";
 
-// Interfaces are found by name at the time of each step, in the calling thread's network namespace. Links are
-// not pinned: destroying the datapath, or the end of the process by whatever cause, detaches our programs and
-// drops their maps.
+// All that a transaction on one interface works with.
+struct ManagedInterface {
+    std::string name;
+    InterfacePins pins;
+    LoadedPrograms programs;
+    std::optional<XdpLink> link;
+    std::optional<Guard> guard;         // where a program has a twin
+    std::map<MapEntry, MapValue> owned; // as they were set
+    std::int64_t attached_unix_ms = 0;
+};
+
+struct DatapathOptions {
+    InstancePlace place;
+    bool anchored = true;                  // see anchors.hpp
+    std::optional<Guard::Kind> guard_kind; // none: what the kernel has
+    KernelPort kernel;
+};
+
+// Takes back a change that was cut short, detaches everything that the instance has attached, and removes all traces of
+// it. Returns what was detached, one interface a line; a second call finds nothing. Fails, with what is still there, where
+// the instance runs, or something cannot be undone. In the calling thread's network namespace.
+Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel = KernelPort());
+
+// Interfaces are found by name at the time of each step, in the calling thread's network namespace. What is
+// attached is pinned: it stays when the datapath is destroyed, or the process ends by whatever cause, and the
+// next one with the same place goes on with it. A change that was cut short is taken back by open().
 //
 // Thread: open() and maps_named() before the loop runs; apply() and read_back() on one worker thread at a
 // time. Sensors own duplicates of the map descriptors and may read on another thread meanwhile.
 class XdpDatapath final : public Datapath {
   public:
-    // Loads every program once for each interface; neither needs the interface to exist. Fails where
-    // privileges are missing. A program that the kernel rejects does not fail the others: see rejected().
-    static Result<std::unique_ptr<XdpDatapath>> open(const std::vector<ProgramSource>& programs,
+    // Loads every program once for each interface, or takes up what is pinned; no interface needs to exist. Fails
+    // where privileges or a BPF file system are missing, or somebody else owns the place. A program that the kernel
+    // rejects does not fail the others: see rejected().
+    static Result<std::unique_ptr<XdpDatapath>> open(DatapathOptions options, const std::vector<ProgramSource>& programs,
                                                      const std::vector<std::string>& interfaces);
 
     // The programs that the kernel rejected, with the verifier's last words. Steps that name one fail with
     // them.
     const std::map<std::string, Error, std::less<>>& rejected() const { return rejected_; }
+
+    // What open() found and did, for people: what it took up, took back, swept away, or could not have.
+    const std::vector<std::string>& notes() const { return notes_; }
 
     // The map of this name on each interface whose programs have it, in the order of the interfaces.
     Result<std::vector<InterfaceMap>> maps_named(std::string_view map) const;
@@ -47,25 +80,22 @@ class XdpDatapath final : public Datapath {
     // took_ns includes undoing; notes tell each fall down a ladder and the gap of each mode switch.
     Outcome apply(const Transaction& transaction) override;
 
+    // As detach_instance(); the datapath is of no more use then.
+    Result<void> detach_all();
+
   private:
-    struct Attachment {
-        XdpLink link;
-        std::string program;
-        XdpMode mode;
-    };
-    struct Interface {
-        LoadedPrograms programs;
-        std::optional<Attachment> attachment;
-        std::map<MapEntry, MapValue> owned; // as they were set
-    };
-    class Change; // a transaction under way
+    explicit XdpDatapath(DatapathOptions options) : options_(std::move(options)) {}
+    Result<void> sweep(const std::vector<std::string>& interfaces);
+    Result<ManagedInterface> open_interface(const std::string& name, const std::vector<ProgramSource>& programs);
+    void hold_anchors();
+    ActualInterface read_back(ManagedInterface& interface) const;
 
-    XdpDatapath() = default;
-    static void drop_stale_link(Interface& interface, unsigned ifindex);
-    static ActualInterface read_back(const std::string& name, Interface& interface);
-
-    std::vector<std::pair<std::string, Interface>> interfaces_;
+    DatapathOptions options_;
+    std::optional<Instance> instance_;
+    std::vector<ManagedInterface> interfaces_;
+    Anchors anchors_;
     std::map<std::string, Error, std::less<>> rejected_;
+    std::vector<std::string> notes_;
 };
 
 } // namespace homeostat::bpf

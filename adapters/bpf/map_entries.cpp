@@ -18,23 +18,24 @@ std::size_t round_up_8(std::size_t size) { return (size + 7) / 8 * 8; }
 
 } // namespace
 
-MapEntryPort::MapEntryPort(const LoadedPrograms::Map& map, std::string what, Bytes key)
-    : map_(map), what_(std::move(what)), key_(std::move(key)),
+MapEntryPort::MapEntryPort(const KernelPort& kernel, const LoadedPrograms::Map& map, std::string what, Bytes key)
+    : kernel_(&kernel), map_(map), what_(std::move(what)), key_(std::move(key)),
       cpus_(map.layout->per_cpu() ? static_cast<std::size_t>(libbpf_num_possible_cpus()) : 1),
       stride_(map.layout->per_cpu() ? round_up_8(map.layout->value.size) : map.layout->value.size) {}
 
-Result<MapEntryPort> MapEntryPort::open(const LoadedPrograms::Map& map, const MapEntry& entry) {
+Result<MapEntryPort> MapEntryPort::open(const KernelPort& kernel, const LoadedPrograms::Map& map,
+                                        const MapEntry& entry) {
     std::string what = "map " + entry.map + ", key " + entry.key;
     if (map.layout->kind == MapLayout::Kind::ringbuf || map.layout->kind == MapLayout::Kind::other)
         return failure(what + ": a map of this kind has no entries that can be set", EINVAL);
     auto key = encode_key(map.layout->key, *map.object, entry.key);
     if (!key) return failure(what + ": " + key.error().what, EINVAL);
-    return MapEntryPort(map, std::move(what), std::move(*key));
+    return MapEntryPort(kernel, map, std::move(what), std::move(*key));
 }
 
 Result<std::optional<Bytes>> MapEntryPort::read() const {
     Bytes value(cpus_ * stride_);
-    const int error = bpf_map_lookup_elem(map_.descriptor, key_.data(), value.data());
+    const int error = kernel_->read_entry(map_.descriptor, key_.data(), value.data());
     if (error == -ENOENT) return std::nullopt;
     if (error != 0)
         return failure("read " + what_ + ": " + errno_text(error) + capability_hint(error), -error);
@@ -42,7 +43,7 @@ Result<std::optional<Bytes>> MapEntryPort::read() const {
 }
 
 Result<void> MapEntryPort::write(const Bytes& value) const {
-    const int error = bpf_map_update_elem(map_.descriptor, key_.data(), value.data(), BPF_ANY);
+    const int error = kernel_->write_entry(map_.descriptor, key_.data(), value.data());
     if (error == 0) return {};
     std::string cause;
     if (error == -E2BIG)
@@ -54,7 +55,7 @@ Result<void> MapEntryPort::write(const Bytes& value) const {
 
 Result<void> MapEntryPort::clear() const {
     if (map_.layout->is_array()) return write(Bytes(cpus_ * stride_));
-    const int error = bpf_map_delete_elem(map_.descriptor, key_.data());
+    const int error = kernel_->delete_entry(map_.descriptor, key_.data());
     if (error == 0 || error == -ENOENT) return {};
     return failure("clear " + what_ + ": " + errno_text(error) + capability_hint(error), -error);
 }

@@ -1,33 +1,59 @@
 #include "adapters/bpf/programs.hpp"
 
+#include "adapters/bpf/guard.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 
 #include <bpf/bpf.h>
+#include <sodium.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 
 namespace homeostat::bpf {
 
 namespace {
 
 // What two definitions of one map disagree on; "" where they agree.
-std::string difference(const bpf_map* a, const bpf_map* b) {
+std::string difference(const MapShape& a, const MapShape& b) {
     const auto differ = [](const char* what, std::uint64_t first, std::uint64_t second) {
         return std::string(what) + " " + std::to_string(first) + " and " + std::to_string(second);
     };
-    if (bpf_map__type(a) != bpf_map__type(b))
-        return std::string("type ") + libbpf_bpf_map_type_str(bpf_map__type(a)) + " and " +
-               libbpf_bpf_map_type_str(bpf_map__type(b));
-    if (bpf_map__key_size(a) != bpf_map__key_size(b))
-        return differ("key size", bpf_map__key_size(a), bpf_map__key_size(b));
-    if (bpf_map__value_size(a) != bpf_map__value_size(b))
-        return differ("value size", bpf_map__value_size(a), bpf_map__value_size(b));
-    if (bpf_map__max_entries(a) != bpf_map__max_entries(b))
-        return differ("max_entries", bpf_map__max_entries(a), bpf_map__max_entries(b));
-    if (bpf_map__map_flags(a) != bpf_map__map_flags(b))
-        return differ("flags", bpf_map__map_flags(a), bpf_map__map_flags(b));
+    if (a.type != b.type)
+        return std::string("type ") + libbpf_bpf_map_type_str(static_cast<bpf_map_type>(a.type)) + " and " +
+               libbpf_bpf_map_type_str(static_cast<bpf_map_type>(b.type));
+    if (a.key_size != b.key_size) return differ("key size", a.key_size, b.key_size);
+    if (a.value_size != b.value_size) return differ("value size", a.value_size, b.value_size);
+    if (a.max_entries != b.max_entries) return differ("max_entries", a.max_entries, b.max_entries);
+    if (a.flags != b.flags) return differ("flags", a.flags, b.flags);
     return {};
+}
+
+MapShape shape_of(const bpf_map* map) {
+    return {.type = bpf_map__type(map),
+            .key_size = bpf_map__key_size(map),
+            .value_size = bpf_map__value_size(map),
+            .max_entries = bpf_map__max_entries(map),
+            .flags = bpf_map__map_flags(map)};
+}
+
+Result<bpf_map_info> info_of_map(int descriptor) {
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
+        return failure("ask about a map: " + errno_text(error), -error);
+    return info;
+}
+
+MapShape shape_of(const bpf_map_info& info) {
+    return {.type = info.type,
+            .key_size = info.key_size,
+            .value_size = info.value_size,
+            .max_entries = info.max_entries,
+            .flags = info.map_flags};
 }
 
 Result<std::string> function_of(const ProgramSource& source) {
@@ -51,10 +77,36 @@ Result<std::uint32_t> program_id(int descriptor) {
     return info.id;
 }
 
+Result<std::string> read_object(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream bytes;
+    bytes << file.rdbuf();
+    if (!file) return failure("read " + path + ": " + errno_text(errno), errno);
+    return bytes.str();
+}
+
+// Names what the program is made of; a program's tag does not tell of its .rodata.
+std::string version_of(const ProgramSource& source, std::string_view bytes, const std::string& function) {
+    constexpr std::size_t shown = 12; // of its hexadecimal digits
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    for (const std::string_view part : {bytes, std::string_view(function), std::string_view(source.twin)}) {
+        crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(part.data()), part.size());
+        crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(""), 1);
+    }
+    std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
+    crypto_hash_sha256_final(&state, digest.data());
+    std::array<char, 2 * crypto_hash_sha256_BYTES + 1> text{};
+    sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
+    return source.name + "@" + std::string(text.data(), shown);
+}
+
 } // namespace
 
-Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& sources) {
+Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& sources,
+                                            std::optional<Pinning> pinning) {
     LoadedPrograms loaded;
+    loaded.pinning_ = std::move(pinning);
     for (const ProgramSource& source : sources) {
         const auto one = loaded.load_one(source);
         if (one) continue;
@@ -69,16 +121,22 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     const auto function = function_of(source);
     if (!function) return std::unexpected(function.error());
     const std::string what = "load program " + source.name + " (" + *function + " of " + source.path + "): ";
+    const auto bytes = read_object(source.path);
+    if (!bytes) return failure(what + bytes.error().what, bytes.error().number);
+    const std::string version = version_of(source, *bytes, *function);
 
     const LogCapture log;
-    Object object(bpf_object__open_file(source.path.c_str(), nullptr));
+    Object object(bpf_object__open_mem(bytes->data(), bytes->size(), nullptr));
     if (!object) return failure(what + errno_text(errno) + ": " + log.last_line(), errno);
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object.get()) {
-        bpf_program__set_autoload(program, *function == bpf_program__name(program));
+    const auto shared = share_maps(object.get(), source);
+    if (!shared) return std::unexpected(shared.error());
+    auto program = take_up(version, *shared);
+    auto twin = source.twin.empty() ? Result<int>(-1) : take_up(twin_of(version), *shared);
+    bpf_program* each = nullptr;
+    bpf_object__for_each_program(each, object.get()) {
+        const std::string_view name = bpf_program__name(each);
+        bpf_program__set_autoload(each, (!program && name == *function) || (!twin && name == source.twin));
     }
-    if (auto shared = share_maps(object.get(), source); !shared) return shared;
-
     if (const int error = bpf_object__load(object.get()); error != 0) {
         const std::string verdict = log.verifier_verdict();
         return failure(what +
@@ -87,39 +145,88 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
                            capability_hint(error),
                        -error);
     }
-    const int descriptor = bpf_program__fd(bpf_object__find_program_by_name(object.get(), function->c_str()));
-    const auto id = program_id(descriptor);
+    if (auto kept = keep_maps(object.get(), source); !kept) return failure(what + kept.error().what);
+    if (!program) program = keep_program(object.get(), *function, version);
+    if (!twin) twin = keep_program(object.get(), source.twin, twin_of(version));
+    if (!program) return failure(what + program.error().what, program.error().number);
+    if (!twin) return failure(what + twin.error().what, twin.error().number);
+    const auto id = program_id(*program);
     if (!id) return std::unexpected(id.error());
-
-    programs_.emplace(source.name, Program{descriptor, *id});
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
-        if (bpf_map__is_internal(map)) continue;
-        const std::string name = bpf_map__name(map);
-        maps_.try_emplace(name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), map});
-    }
+    programs_.emplace(source.name, Program{*program, *id, version, *twin});
     objects_.push_back(std::move(object));
     return {};
 }
 
-Result<void> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource& source) {
+// Maps of the interface that are there already take the place of the object's own.
+Result<bool> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource& source) {
+    bool all = true;
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         if (bpf_map__is_internal(map)) continue;
         const std::string name = bpf_map__name(map);
-        // An object may ask to be pinned by name; this version pins nothing, and takes over no pins.
+        // An object may ask to be pinned by name; where maps are pinned, we decide.
         bpf_map__set_pin_path(map, nullptr);
-        const auto shared = maps_.find(name);
-        if (shared == maps_.end()) continue;
-        if (const std::string differs = difference(shared->second.definition, map); !differs.empty())
-            return failure("load program " + source.name + ": map " + name +
-                           " is defined differently in another program of the interface (" + differs +
-                           "); give them one definition or two names");
-        if (const int error = bpf_map__reuse_fd(map, shared->second.descriptor); error != 0)
+        int shared = -1;
+        MapShape shape;
+        std::string whose = "another program of the interface";
+        if (const auto found = maps_.find(name); found != maps_.end()) {
+            shared = found->second.descriptor;
+            shape = found->second.shape;
+        } else if (pinning_) {
+            Descriptor pinned(pinning_->kernel->open_pin(pinning_->pins.map(name)));
+            const auto info = pinned ? info_of_map(pinned.get()) : failure("no pin");
+            all = all && info.has_value();
+            if (!info) continue;
+            shared = pinned.get();
+            shape = shape_of(*info);
+            whose = "the program that ran before";
+            taken_up_.push_back(std::move(pinned));
+        } else {
+            all = false;
+            continue;
+        }
+        if (const std::string differs = difference(shape, shape_of(map)); !differs.empty())
+            return failure("load program " + source.name + ": map " + name + " is defined differently in " + whose +
+                           " (" + differs + "); give them one definition or two names");
+        if (const int error = bpf_map__reuse_fd(map, shared); error != 0)
             return failure("load program " + source.name + ": share map " + name + ": " + errno_text(error),
                            -error);
     }
+    return all;
+}
+
+Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& source) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+        if (bpf_map__is_internal(map)) continue;
+        const std::string name = bpf_map__name(map);
+        const auto [known, is_new] = maps_.try_emplace(
+            name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), shape_of(map)});
+        if (!is_new || !pinning_) continue;
+        const int error = pinning_->kernel->pin(bpf_map__fd(map), pinning_->pins.map(name));
+        if (error != 0 && error != -EEXIST) return failure("pin map " + name + ": " + errno_text(error), -error);
+    }
     return {};
+}
+
+// The pinned program, unless one of the maps that it works on is no longer the interface's.
+Result<int> LoadedPrograms::take_up(const std::string& version, bool same_maps) {
+    if (!pinning_ || !same_maps) return failure("nothing to take up");
+    Descriptor program(pinning_->kernel->open_pin(pinning_->pins.program(version)));
+    if (!program) return failure("no pin", -program.get());
+    taken_up_.push_back(std::move(program));
+    return taken_up_.back().get();
+}
+
+Result<int> LoadedPrograms::keep_program(bpf_object* object, const std::string& function, const std::string& version) {
+    const bpf_program* program = bpf_object__find_program_by_name(object, function.c_str());
+    if (program == nullptr) return failure("the object has no program " + function);
+    const int descriptor = bpf_program__fd(program);
+    if (!pinning_) return descriptor;
+    pinning_->kernel->unpin(pinning_->pins.program(version)); // one that works on other maps
+    if (const int error = pinning_->kernel->pin(descriptor, pinning_->pins.program(version)); error != 0)
+        return failure("pin program " + version + ": " + errno_text(error), -error);
+    return descriptor;
 }
 
 Result<LoadedPrograms::Program> LoadedPrograms::program(std::string_view name) const {
@@ -132,6 +239,17 @@ std::optional<std::string> LoadedPrograms::name_of(std::uint32_t wanted) const {
     for (const auto& [name, program] : programs_)
         if (program.id == wanted) return name;
     return std::nullopt;
+}
+
+bool LoadedPrograms::has_twins() const {
+    return std::ranges::any_of(programs_, [](const auto& one) { return one.second.twin >= 0; });
+}
+
+bool LoadedPrograms::knows_version(std::string_view version) const {
+    return std::ranges::any_of(programs_, [&](const auto& one) {
+        const Program& program = one.second;
+        return program.version == version || (program.twin >= 0 && twin_of(program.version) == version);
+    });
 }
 
 Result<LoadedPrograms::Map> LoadedPrograms::map(std::string_view name) const {

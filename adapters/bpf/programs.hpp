@@ -2,7 +2,9 @@
 // live changes. Nothing is attached here.
 #pragma once
 
+#include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/interface_map.hpp"
+#include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/error.hpp"
 #include "knowledge/layout.hpp"
 
@@ -23,29 +25,51 @@ struct ProgramSource {
     std::string name;                           // as the configuration names it
     std::string path;                           // of the object file
     std::string function;                       // "" where the object has one XDP program only
+    std::string twin;                           // its TC twin in the same object; "" for none
     std::shared_ptr<const ObjectLayout> layout; // of the object file
+};
+
+// What two maps must agree on to be one.
+struct MapShape {
+    std::uint32_t type = 0;
+    std::uint32_t key_size = 0;
+    std::uint32_t value_size = 0;
+    std::uint32_t max_entries = 0;
+    std::uint32_t flags = 0;
+
+    bool operator==(const MapShape&) const = default;
 };
 
 // The programs of one interface, loaded. Maps of the same name are one map where their definitions agree
 // (type, sizes of key and value, entries, flags), so that a program that replaces another one goes on with
 // its counters; .rodata, .data and .bss belong to each program alone. Move-only; on destruction the kernel
-// drops what is not attached.
+// drops what is neither attached nor pinned.
 class LoadedPrograms {
   public:
     struct Program {
         int descriptor; // owned by the LoadedPrograms
         std::uint32_t id;
+        std::string version; // its name and what it was made of, "guard@0123456789ab"
+        int twin = -1;       // the TC program that stands in for it during a switch; -1 for none
     };
     struct Map {
         int descriptor; // owned by the LoadedPrograms
         std::shared_ptr<const ObjectLayout> object;
-        const MapLayout* layout;   // in `object`
-        const bpf_map* definition; // as the first program that has it defines it
+        const MapLayout* layout; // in `object`
+        MapShape shape;
+    };
+    // Where what is loaded is pinned, and where what was pinned before is taken up again: a program of the same
+    // object and function, with the same maps, is not loaded a second time; a map of the same definition goes on
+    // with what is in it.
+    struct Pinning {
+        const KernelPort* kernel;
+        InterfacePins pins;
     };
 
     // A program that the kernel rejects is kept as its error (see program()); the others are loaded all the
     // same. Fails as a whole where privileges are missing, which the error names.
-    static Result<LoadedPrograms> load(const std::vector<ProgramSource>& sources);
+    static Result<LoadedPrograms> load(const std::vector<ProgramSource>& sources,
+                                       std::optional<Pinning> pinning = std::nullopt);
 
     // Fails with the reason why it was rejected, or where no such program was declared.
     Result<Program> program(std::string_view name) const;
@@ -53,6 +77,11 @@ class LoadedPrograms {
     std::optional<std::string> name_of(std::uint32_t program_id) const;
     // Fails where no loaded program has the map, and names those that there are.
     Result<Map> map(std::string_view name) const;
+
+    const std::map<std::string, Program, std::less<>>& all() const { return programs_; } // by name
+    bool has_twins() const;
+    // Whether it is the pin of one of these, or of its twin.
+    bool knows_version(std::string_view version) const;
 
     const std::map<std::string, Error, std::less<>>& rejected() const { return rejected_; }
 
@@ -64,9 +93,14 @@ class LoadedPrograms {
 
     LoadedPrograms() = default;
     Result<void> load_one(const ProgramSource& source);
-    Result<void> share_maps(bpf_object* object, const ProgramSource& source);
+    Result<bool> share_maps(bpf_object* object, const ProgramSource& source); // whether all of them
+    Result<void> keep_maps(bpf_object* object, const ProgramSource& source);
+    Result<int> take_up(const std::string& version, bool same_maps);
+    Result<int> keep_program(bpf_object* object, const std::string& function, const std::string& version);
 
+    std::optional<Pinning> pinning_;
     std::vector<Object> objects_;
+    std::vector<Descriptor> taken_up_;
     std::map<std::string, Program, std::less<>> programs_;
     std::map<std::string, Map, std::less<>> maps_;
     std::map<std::string, Error, std::less<>> rejected_;

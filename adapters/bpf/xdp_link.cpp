@@ -7,21 +7,23 @@
 #include <linux/if_link.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <tuple>
 
 namespace homeostat::bpf {
 
 namespace {
 
-std::uint32_t attach_flag(XdpMode mode) {
+Hook hook_of(XdpMode mode) {
     switch (mode) {
     case XdpMode::skb:
-        return XDP_FLAGS_SKB_MODE;
+        return Hook::xdp_skb;
     case XdpMode::drv:
-        return XDP_FLAGS_DRV_MODE;
+        return Hook::xdp_drv;
     case XdpMode::hw:
-        return XDP_FLAGS_HW_MODE;
+        return Hook::xdp_hw;
     }
-    return 0;
+    return Hook::xdp_skb;
 }
 
 // Link creation carries no message of the kernel's, so the known causes are told by number.
@@ -54,11 +56,22 @@ std::string reason(int error, const std::string& cause) {
     return errno_text(error) + (cause.empty() ? "" : ": " + cause) + capability_hint(error);
 }
 
+// The pinned program with this id, and its pin's name; empty where there is none.
+std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, const InterfacePins& pins,
+                                                  std::uint32_t id) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(pins.programs(), error)) {
+        Descriptor program(kernel.open_pin(entry.path()));
+        if (program && id_of_program(program.get()) == id) return {std::move(program), version_of_pin(entry.path())};
+    }
+    return {};
+}
+
 } // namespace
 
-Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex) {
+Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
     LIBBPF_OPTS(bpf_xdp_query_opts, shown);
-    if (const int error = bpf_xdp_query(static_cast<int>(ifindex), 0, &shown); error != 0)
+    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
         return failure(
             "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
     switch (shown.attach_mode) {
@@ -91,44 +104,115 @@ std::string describe(const AttachedProgram& program) {
            std::string(to_text(program.mode));
 }
 
-Result<XdpLink> XdpLink::attach(int program, const std::string& interface, unsigned ifindex, XdpMode mode) {
-    LIBBPF_OPTS(bpf_link_create_opts, options);
-    options.flags = attach_flag(mode);
-    const int link = bpf_link_create(program, static_cast<int>(ifindex), BPF_XDP, &options);
-    if (link < 0)
+std::uint32_t id_of_program(int program) {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
+}
+
+Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins, const PinnedProgram& program,
+                                const std::string& interface, unsigned ifindex, XdpMode mode,
+                                std::int64_t* accepted_ns) {
+    Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
+    const std::int64_t accepted = monotonic_ns();
+    if (!created) {
+        const int error = -created.get();
         return failure("attach to " + interface + " in mode " + std::string(to_text(mode)) + ": " +
-                           reason(link, known_cause(-link, mode, ifindex)),
-                       -link);
-    return XdpLink(Descriptor(link));
+                           reason(error, known_cause(error, mode, ifindex)),
+                       error);
+    }
+    XdpLink link(kernel, pins, std::move(created), ifindex, mode);
+    if (auto held = link.hold(program); !held) return std::unexpected(held.error());
+    if (const int error = kernel.unpin(pins.link()); error != 0 && error != -ENOENT)
+        return failure("remove the pin of the link before: " + errno_text(error), -error);
+    if (const int error = kernel.pin(link.link_.get(), pins.link()); error != 0)
+        return failure("pin the link at " + pins.link() + ": " + errno_text(error), -error);
+    if (auto shown = link.verify(program.descriptor); !shown) {
+        // What is not as it was meant must not stay.
+        const auto removed = link.remove();
+        return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what), shown.error().number);
+    }
+    if (accepted_ns != nullptr) *accepted_ns = accepted;
+    return link;
 }
 
-Result<void> XdpLink::update(int program, int old_program) {
-    LIBBPF_OPTS(bpf_link_update_opts, options);
-    options.flags = BPF_F_REPLACE;
-    options.old_prog_fd = static_cast<std::uint32_t>(old_program);
-    const int error = bpf_link_update(link_.get(), program, &options);
-    if (error == 0) return {};
-    // The kernel says EPERM also where the link's program is another one than expected.
-    std::string cause;
-    if (error == -EPERM && missing_capabilities().empty())
-        cause = "the link's program is no longer the one that we attached; somebody else changed it";
-    if (error == -ENOLINK) cause = "the interface is gone";
-    return failure("update link: " + reason(error, cause), -error);
+Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                              unsigned ifindex) {
+    Descriptor pinned(kernel.open_pin(pins.link()));
+    if (!pinned && pinned.get() != -ENOENT)
+        return failure("open the pin " + pins.link() + ": " + errno_text(pinned.get()), -pinned.get());
+    if (!pinned || ifindex == 0) return std::nullopt;
+    XdpLink link(kernel, pins, std::move(pinned), ifindex, XdpMode::skb);
+    bpf_link_info info{};
+    if (const int error = kernel.link_info(link.link_.get(), info); error != 0)
+        return failure("ask about a link: " + errno_text(error), -error);
+    if (info.xdp.ifindex != ifindex) return std::nullopt;
+    const auto shown = attached_program(ifindex, kernel);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown || (*shown)->id != info.prog_id) return std::nullopt;
+    link.mode_ = (*shown)->mode;
+    link.program_id_ = info.prog_id;
+    std::tie(link.program_, link.version_) = pinned_program(kernel, pins, info.prog_id);
+    return link;
 }
 
-Result<void> XdpLink::detach() {
-    const int error = bpf_link_detach(link_.get());
-    if (error != 0) return failure("detach link: " + errno_text(error) + capability_hint(error), -error);
-    link_ = Descriptor();
+bool XdpLink::is_live(unsigned ifindex) const {
+    if (ifindex != ifindex_) return false;
+    bpf_link_info info{};
+    const auto shown = attached_program(ifindex, *kernel_);
+    // What cannot be asked at the moment is taken to be as it was.
+    if (!shown || kernel_->link_info(link_.get(), info) != 0) return true;
+    return info.xdp.ifindex == ifindex && *shown && (*shown)->id == info.prog_id;
+}
+
+Result<void> XdpLink::hold(const PinnedProgram& program) {
+    auto held = duplicate(program.descriptor);
+    if (!held) return std::unexpected(held.error());
+    program_ = std::move(*held);
+    program_id_ = id_of_program(program.descriptor);
+    version_ = program.version;
     return {};
 }
 
-Result<XdpLink::Target> XdpLink::target() const {
-    bpf_link_info info{};
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(link_.get(), &info, &size); error != 0)
-        return failure("ask about a link: " + errno_text(error), -error);
-    return Target{info.xdp.ifindex, info.prog_id};
+Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
+    if (id_of_program(program.descriptor) == program_id_) return {};
+    if (!program_) return failure("the link holds program " + std::to_string(program_id_) + ", which is none of ours");
+    const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
+    const std::int64_t accepted = monotonic_ns();
+    if (error != 0) {
+        // The kernel says EPERM also where the link's program is another one than expected.
+        std::string cause;
+        if (error == -EPERM && missing_capabilities().empty())
+            cause = "the link's program is no longer the one that we attached; somebody else changed it";
+        if (error == -ENOLINK) cause = "the interface is gone";
+        return failure("update link: " + reason(error, cause), -error);
+    }
+    if (auto shown = verify(program.descriptor); !shown) {
+        const int back = kernel_->update_link(link_.get(), program_.get(), program.descriptor);
+        return failure(shown.error().what + (back == 0 ? "" : "; and going back failed: " + errno_text(back)),
+                       shown.error().number);
+    }
+    if (accepted_ns != nullptr) *accepted_ns = accepted;
+    return hold(program);
+}
+
+Result<void> XdpLink::remove() {
+    const int detached = kernel_->detach_link(link_.get());
+    if (detached != 0) return failure("detach link: " + reason(detached, {}), -detached);
+    const int unpinned = kernel_->unpin(pins_.link());
+    link_ = Descriptor();
+    if (unpinned != 0 && unpinned != -ENOENT) return failure("unpin the link: " + errno_text(unpinned), -unpinned);
+    return {};
+}
+
+Result<void> XdpLink::verify(int program) const {
+    const std::uint32_t id = id_of_program(program);
+    const auto shown = attached_program(ifindex_, *kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == id && (*shown)->mode == mode_) return {};
+    return failure("the kernel accepted program " + std::to_string(id) + " in mode " + std::string(to_text(mode_)) +
+                       " but shows " + (*shown ? describe(**shown) : "none"),
+                   EIO);
 }
 
 } // namespace homeostat::bpf

@@ -9,6 +9,8 @@
 #include <ctime>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,7 +41,7 @@ std::string text(const json::value& value) { return value.is_string() ? std::str
 double number(const json::value& value) { return value.is_number() ? value.to_number<double>() : 0; }
 
 // In the child, between fork and exec: only what is safe there.
-[[noreturn]] void become_controller(int out, const std::string& config, bool verbose) {
+[[noreturn]] void become_controller(int out, const std::string& config, const std::string& instance, bool verbose) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     sigset_t none;
     sigemptyset(&none);
@@ -50,8 +52,12 @@ double number(const json::value& value) { return value.is_number() ? value.to_nu
         const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         dup2(null, STDERR_FILENO);
     }
+    // A BPF file system of its own, so that what it pins goes with it.
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("bpf", "/sys/fs/bpf", "bpf", 0, nullptr) != 0)
+        _exit(126);
     execl("/proc/self/exe", "homeostat", "run", "-c", config.c_str(), "--json", "--signals", "500ms",
-          static_cast<char*>(nullptr));
+          "--detach-on-exit", "--instance", instance.c_str(), static_cast<char*>(nullptr));
     _exit(127);
 }
 
@@ -74,7 +80,7 @@ Result<LabChild> LabChild::start(const lab::NetNamespace& in, const std::string&
     auto entered = in.enter();
     if (!entered) return std::unexpected(entered.error());
     const pid_t pid = fork();
-    if (pid == 0) become_controller(out[1], config, verbose);
+    if (pid == 0) become_controller(out[1], config, in.name(), verbose);
     close(out[1]);
     if (pid < 0) {
         close(out[0]);

@@ -68,6 +68,7 @@ std::optional<bpf::ProgramSource> find_program(const ControllerConfig& config, c
         return bpf::ProgramSource{.name = spec.name,
                                   .path = path.string(),
                                   .function = spec.function,
+                                  .twin = spec.twin,
                                   .layout = std::make_shared<const ObjectLayout>(std::move(*layout))};
     }
     mistake(spec.object_at, "there is no object '" + spec.object + "'", "expected it in " + folders);

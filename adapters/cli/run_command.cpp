@@ -35,7 +35,8 @@ CAP_PERFMON.
 
 Everything is checked before anything is touched. SIGHUP reads the configuration and the policies again; if
 something is wrong with them, the last good ones go on. SIGINT and SIGTERM stop it: a change in flight is waited
-for, then its programs are detached.
+for. What is attached stays attached, also where the controller is killed: the next one goes on with it, and takes back
+a change that was cut short. --detach-on-exit, or 'homeostat detach', undoes everything.
 )";
 
 constexpr std::string_view notes =
@@ -81,6 +82,8 @@ struct RunOptions {
     std::string config;
     bool shadow = false;
     bool json = false;
+    bool detach_on_exit = false;
+    std::string instance; // "": as configured
     std::optional<Duration> signals_every;
 };
 
@@ -134,6 +137,7 @@ class Shell {
         Diagnostics diagnostics;
         FileTexts texts;
         auto next = load_config(texts, options_.config, {}, generation_->number + 1, diagnostics);
+        if (next && !options_.instance.empty()) next->config.instance = options_.instance;
         if (next && next->generation) check_reloadable(loaded_.config, next->config, diagnostics);
         if (!next || !next->generation || has_errors(diagnostics)) {
             put_in_order(diagnostics);
@@ -158,6 +162,8 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
     CommandLine line{.name = "run", .usage = usage, .notes = notes, .positional = {}};
     line.options.add_options()("config,c", po::value<std::string>()->required()->value_name("FILE"),
                                "the controller's configuration")("shadow", "decide and log, touch nothing")(
+        "detach-on-exit", "when stopped, detach everything and remove all traces")(
+        "instance", po::value<std::string>()->value_name("NAME"), "instead of the configuration's controller.instance")(
         "json", "print decisions as JSON lines on standard output")(
         "signals", po::value<std::string>()->value_name("DURATION"),
         "with --json, also print all signals that often, such as 1s");
@@ -167,6 +173,8 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
     RunOptions options{.config = values["config"].as<std::string>(),
                        .shadow = values.contains("shadow"),
                        .json = values.contains("json"),
+                       .detach_on_exit = values.contains("detach-on-exit"),
+                       .instance = values.contains("instance") ? values["instance"].as<std::string>() : "",
                        .signals_every = {}};
     if (values.contains("signals")) {
         const auto every = parse_duration(values["signals"].as<std::string>());
@@ -245,7 +253,12 @@ int run_loop(Shell& shell, World& world, const RunOptions& options, control::Ser
                  options.shadow ? ", in shadow: nothing will be changed" : "");
     if (options.json) print_line(ready_json(*shell.generation(), clock()));
     runner.run();
-    spdlog::info("stopped");
+    if (options.detach_on_exit)
+        if (auto detached = world.detach(); !detached) {
+            spdlog::error("stopped, but not everything is detached: {}", detached.error().what);
+            return exit_failure;
+        }
+    spdlog::info(options.detach_on_exit || options.shadow ? "stopped" : "stopped; what is attached stays");
     return exit_ok;
 }
 
@@ -268,12 +281,14 @@ int run_command(const std::vector<std::string>& arguments) {
         std::cerr << to_lines(diagnostics);
         return exit_failure;
     }
+    if (!options.instance.empty()) loaded->config.instance = options.instance;
     Shell shell(options, std::move(*loaded));
     auto world = options.shadow ? open_shadow_world(shell.loaded()) : open_world(shell.loaded());
     if (!world) {
         std::cerr << "homeostat run: " << world.error().what << "\n";
         return exit_failure;
     }
+    for (const std::string& note : world->notes) spdlog::info("{}", note);
     const auto control = open_control(shell.loaded().config);
     if (!control) {
         std::cerr << "homeostat run: " << control.error().what << "\n";

@@ -68,10 +68,16 @@ Result<void> open_sensors(World& world, const LoadedConfig& loaded, const Sensor
 
 } // namespace
 
+bpf::InstancePlace place_of(const ControllerConfig& config) {
+    return {.name = config.instance, .bpffs = config.bpffs, .state = config.state_folder};
+}
+
 Result<World> open_world(const LoadedConfig& loaded) {
-    auto opened_datapath = bpf::XdpDatapath::open(loaded.programs, interface_names(loaded.config));
+    auto opened_datapath = bpf::XdpDatapath::open(
+        {.place = place_of(loaded.config), .anchored = true, .guard_kind = {}, .kernel = bpf::KernelPort()},
+        loaded.programs, interface_names(loaded.config));
     if (!opened_datapath) return std::unexpected(opened_datapath.error());
-    const bpf::XdpDatapath& datapath = **opened_datapath;
+    bpf::XdpDatapath& datapath = **opened_datapath;
     for (const auto& [program, error] : datapath.rejected())
         return failure("program '" + program + "' is rejected: " + error.what, error.number);
     const SensorOpeners openers{
@@ -88,6 +94,8 @@ Result<World> open_world(const LoadedConfig& loaded) {
     World world;
     if (auto sensors = open_sensors(world, loaded, openers); !sensors)
         return std::unexpected(sensors.error());
+    world.notes = datapath.notes();
+    world.detach = [&datapath] { return datapath.detach_all(); };
     world.datapath = std::move(*opened_datapath);
     return world;
 }

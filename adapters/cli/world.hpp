@@ -2,10 +2,13 @@
 // controller works in.
 #pragma once
 
+#include "adapters/bpf/instance.hpp"
 #include "adapters/cli/load.hpp"
 #include "engine/ports.hpp"
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace homeostat::cli {
@@ -13,10 +16,16 @@ namespace homeostat::cli {
 struct World {
     std::unique_ptr<Datapath> datapath;
     std::vector<std::unique_ptr<Sensor>> sensors; // by SensorId
+    std::vector<std::string> notes;               // what was found and done, for people
+    // Detaches all that is attached, and removes its traces; the datapath is of no more use then.
+    std::function<Result<void>()> detach = [] { return Result<void>{}; };
 };
 
-// Loads every program, and opens a sensor for each of the configuration's. Fails with the verifier's words
-// where a program is rejected; nothing is attached yet.
+// Where the configuration's controller keeps its pins and its state.
+bpf::InstancePlace place_of(const ControllerConfig& config);
+
+// Loads every program or takes it up, takes back a change that was cut short, and opens a sensor for each of the
+// configuration's. Fails with the verifier's words where a program is rejected; nothing new is attached yet.
 Result<World> open_world(const LoadedConfig& loaded);
 
 // The same for a controller that only looks: nothing is loaded, attached, written or consumed.

@@ -84,7 +84,6 @@ std::vector<Variant> all_variants() {
     const std::string bare = BARE_LOOP_OBJECT;
     const std::string counter = BPF_OBJECT_FOLDER "/xdp_counter.bpf.o";
     const std::string guard = BPF_OBJECT_FOLDER "/xdp_guard.bpf.o";
-    const std::string pass = BPF_OBJECT_FOLDER "/tc_pass.bpf.o";
     constexpr rate_limit none{}, wide{.pps = 200'000'000, .burst = 1'000'000},
         narrow{.pps = 1'000, .burst = 2'000};
 
@@ -106,7 +105,6 @@ std::vector<Variant> all_variants() {
     variants.push_back({"empty TC program", bare, "empty_tc"});
     variants.push_back({"bare twin", bare, "bare_twin"});
     variants.push_back({"bare twin, limited", bare, "bare_twin", none, wide});
-    variants.push_back({"tc_pass", pass, "tc_pass"});
     variants.push_back({"tc_guard, no limit", guard, "tc_guard", none, none, 0, tc + 1});
     variants.push_back({"tc_guard, within its limit", guard, "tc_guard", none, wide, 0, tc + 2});
     variants.push_back({"tc_guard, dropping", guard, "tc_guard", none, narrow, 0, tc + 2});

@@ -91,11 +91,9 @@ TEST_P(Objects, HaveOneXdpProgramAndKeepStateInNamedMapsOnly) {
 TEST(Twins, AreInTheObjectOfTheirProgram) {
     const auto counter = open_object("xdp_counter");
     const auto guard = open_object("xdp_guard");
-    const auto pass = open_object("tc_pass");
-    ASSERT_TRUE(counter && guard && pass);
+    ASSERT_TRUE(counter && guard);
     EXPECT_EQ(programs_of(counter.get(), BPF_PROG_TYPE_SCHED_CLS), std::vector<std::string>{});
     EXPECT_EQ(programs_of(guard.get(), BPF_PROG_TYPE_SCHED_CLS), std::vector<std::string>{"tc_guard"});
-    EXPECT_EQ(programs_of(pass.get(), BPF_PROG_TYPE_SCHED_CLS), std::vector<std::string>{"tc_pass"});
 }
 
 TEST(FlowEvents, AreInTheGuardsTypes) {

@@ -147,13 +147,5 @@ TEST_F(Twin, CountsThePacketsOfASuperPacketThatNobodyHasCountedYet) {
     EXPECT_EQ(count(udp, 0, PROTO_UDP), 1u);
 }
 
-class Resident : public KernelTest {};
-
-TEST_F(Resident, PassesEverythingOnToOthers) {
-    const Program pass("tc_pass");
-    for (const Frame& frame : {udp_frame(), syn_frame(), udp6_frame(), unparsed_frame()})
-        EXPECT_EQ(pass.run(frame), tc_next);
-}
-
 } // namespace
 } // namespace homeostat::bpf_test

@@ -130,15 +130,19 @@ int Controller::stop(int number) {
 void InLab::SetUp() {
     if (const std::string reason = reason_to_skip(); !reason.empty()) GTEST_SKIP() << reason;
     static int count = 0;
+    pins_.emplace(must(lab::BpfMount::create()));
     lab_.emplace(must(lab::Lab::create("hs" + std::to_string(::getpid()) + "-" + std::to_string(++count))));
 }
 
 std::string InLab::files(const Config& config, const Policy& policy) const {
     folder_.write("policy.toml", policy.text());
-    return folder_.write("config.toml", config.text());
+    Config placed = config;
+    placed.objects += "bpffs = \"" + bpffs() + "\"\nstate = \"" + folder_.path().string() + "/state\"\n";
+    return folder_.write("config.toml", placed.text());
 }
 
 Controller InLab::start(const Config& config, const Policy& policy, std::vector<std::string> more) const {
+    more.emplace_back("--detach-on-exit");
     return Controller::start(host(), files(config, policy), std::move(more));
 }
 

@@ -1,6 +1,7 @@
 // `homeostat run` in a lab, with a policy and a configuration of the test's; its decisions can be waited for.
 #pragma once
 
+#include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
 #include "tests/system/child.hpp"
@@ -78,8 +79,12 @@ class InLab : public testing::Test {
     const lab::NetNamespace& peer() const { return lab_->peer; }
     lab::Lab& lab() { return *lab_; }
 
+    // Where the controller's pins are.
+    std::string bpffs() const { return pins_->path() + "/homeostat"; }
+
     // Writes both files.
     std::string files(const Config& config, const Policy& policy) const;
+    // When it is stopped, it detaches.
     Controller start(const Config& config, const Policy& policy, std::vector<std::string> more = {}) const;
     // The same, with the baseline attached.
     Controller start_attached(const Config& config, const Policy& policy) const;
@@ -95,6 +100,7 @@ class InLab : public testing::Test {
     Folder folder_;
 
   private:
+    std::optional<lab::BpfMount> pins_;
     std::optional<lab::Lab> lab_;
 };
 

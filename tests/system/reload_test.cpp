@@ -92,7 +92,7 @@ TEST_F(Reload, AChangedBaselineIsReconciled) {
     Config config;
     Controller controller = start_attached(config, {.adapts = false});
     config.program = "guard";
-    folder_.write("config.toml", config.text());
+    files(config, {.adapts = false});
     controller.signal(SIGHUP);
     const Event outcome = controller.await(outcome_with("guard"), "the new baseline");
     EXPECT_EQ(attached_id(), program_id_of(outcome));
@@ -117,7 +117,7 @@ TEST_F(Reload, WhatIsFixedWhileTheControllerRunsIsRefusedWithWords) {
         {{.objects = "objects = [\"" HOMEOSTAT_BINARY_DIR "/bpf\"]\n"}, "controller.objects has changed"},
     };
     for (const Change& change : changes) {
-        folder_.write("config.toml", change.config.text());
+        files(change.config, {});
         controller.signal(SIGHUP);
         controller.await_log(change.words);
     }

@@ -68,7 +68,8 @@ TEST_F(Start, TheThreeCapabilitiesAreEnough) {
         if (capability != CAP_BPF && capability != CAP_NET_ADMIN && capability != CAP_PERFMON)
             others.push_back(capability);
     const std::string config = files({}, {});
-    Child child = Child::start({homeostat(), "run", "-c", config}, {.in = &host(), .without = others});
+    Child child = Child::start({homeostat(), "run", "-c", config, "--detach-on-exit"},
+                               {.in = &host(), .without = others});
     child.await_error("counter runs as program");
     EXPECT_TRUE(attached());
     child.signal(SIGTERM);
@@ -152,7 +153,7 @@ TEST_F(Start, AForeignProgramStaysWhenTheControllerStops) {
 TEST_F(Start, TwoControllersOfOneInterfaceDoNotTakeItFromEachOther) {
     Controller first = start_attached({}, {.adapts = false});
     const std::uint32_t before = attached_id();
-    Controller second = start({}, {.adapts = false});
+    Controller second = start({}, {.adapts = false}, {"--instance", "second"});
     const Event refused = second.await(failed_outcome(), "word of the first");
     expect_says(text_of(refused, "error"), "foreign program " + std::to_string(before));
     EXPECT_EQ(attached_id(), before);

@@ -1,6 +1,8 @@
-// However a controller ends, it leaves nothing behind; and interfaces may go and come under it.
+// How a controller ends, what it leaves, and how the next one goes on; and interfaces may go and come under it.
 
 #include "tests/system/controller.hpp"
+
+#include <filesystem>
 
 namespace homeostat::system_test {
 
@@ -8,23 +10,89 @@ namespace {
 
 class Stop : public InLab, public testing::WithParamInterface<int> {};
 
-INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGINT, SIGTERM, SIGKILL),
+INSTANTIATE_TEST_SUITE_P(Signals, Stop, testing::Values(SIGINT, SIGTERM),
                          [](const auto& number) { return std::string("Sig") + sigabbrev_np(number.param); });
 
-TEST_P(Stop, LeavesNothingAttachedLoadedOrPinned) {
+TEST_P(Stop, DetachingOnExitLeavesNothingAttachedLoadedOrPinned) {
     Controller controller = start_attached({.maps = std::string(urgent_limit)}, {});
     const lab::Traffic udp = flood();
     controller.await(outcome_with("guard"), "the guard");
     const Objects held = held_by(controller.pid());
     EXPECT_GE(held.programs.size(), 2U);
     EXPECT_GE(held.maps.size(), 5U);
-    EXPECT_EQ(held.links.size(), 1U);
+    EXPECT_GE(held.links.size(), 1U);
     EXPECT_FALSE(are_released(held));
 
-    EXPECT_EQ(controller.stop(GetParam()), GetParam() == SIGKILL ? 128 + SIGKILL : 0);
-    EXPECT_TRUE(eventually([&] { return !attached(); }));
+    EXPECT_EQ(controller.stop(GetParam()), 0);
+    EXPECT_FALSE(attached());
     EXPECT_TRUE(eventually([&] { return are_released(held); }));
-    for (const std::string& pin : pins()) EXPECT_EQ(pin.find("homeostat"), std::string::npos) << pin;
+    EXPECT_FALSE(std::filesystem::exists(bpffs()));
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "state"));
+}
+
+class Stay : public InLab, public testing::WithParamInterface<int> {};
+
+INSTANTIATE_TEST_SUITE_P(Signals, Stay, testing::Values(SIGTERM, SIGKILL),
+                         [](const auto& number) { return std::string("Sig") + sigabbrev_np(number.param); });
+
+TEST_P(Stay, WhatIsAttachedStaysAndTheNextControllerGoesOnWithIt) {
+    const std::string config = files({}, {});
+    std::uint32_t id = 0;
+    {
+        Controller controller = Controller::start(host(), config);
+        controller.await(outcome_with("counter"), "the baseline");
+        send(10, 0, 0);
+        controller.await(signals_have({{"counted{proto=udp}", 10}}), "the counts before");
+        id = attached_id();
+        EXPECT_EQ(controller.stop(GetParam()), GetParam() == SIGKILL ? 128 + SIGKILL : 0);
+    }
+    ASSERT_TRUE(attached());
+    EXPECT_EQ(attached_id(), id);
+    send(5, 0, 0);
+    {
+        Controller next = Controller::start(host(), config, {"--detach-on-exit"});
+        next.await(signals_have({{"counted{proto=udp}", 15}}), "the counts of both, and of the time between");
+        EXPECT_EQ(next.count(outcome_with("counter")), 0U) << "it was not touched";
+        EXPECT_EQ(attached_id(), id);
+        EXPECT_EQ(next.stop(), 0);
+    }
+    EXPECT_FALSE(attached());
+}
+
+TEST_P(Stay, DetachUndoesEverythingAndASecondCallFindsNothing) {
+    const std::string config = files({}, {});
+    {
+        Controller controller = Controller::start(host(), config);
+        controller.await(outcome_with("counter"), "the baseline");
+        const Finished refused = run_to_end({homeostat(), "detach", "-c", config}, {.in = &host()});
+        EXPECT_EQ(refused.code, 1);
+        EXPECT_NE(refused.errors.find("another controller owns this instance (process " +
+                                      std::to_string(controller.pid()) + ")"),
+                  std::string::npos)
+            << refused.errors;
+        controller.stop(GetParam());
+    }
+    ASSERT_TRUE(attached());
+    const Finished first = run_to_end({homeostat(), "detach", "-c", config}, {.in = &host()});
+    EXPECT_EQ(first.code, 0) << first.errors;
+    EXPECT_EQ(first.out.find("lab0: detached program counter@"), 0U) << first.out;
+    EXPECT_FALSE(attached());
+    EXPECT_FALSE(std::filesystem::exists(bpffs()));
+    const Finished second = run_to_end({homeostat(), "detach", "-c", config}, {.in = &host()});
+    EXPECT_EQ(second.code, 0);
+    EXPECT_EQ(second.out, "nothing of instance default is attached\n");
+}
+
+using Owners = InLab;
+
+TEST_F(Owners, TwoControllersOfOneInstanceAreOneTooMany) {
+    const std::string config = files({}, {});
+    Controller first = Controller::start(host(), config, {"--detach-on-exit"});
+    first.await(outcome_with("counter"), "the baseline");
+    const Finished second = run_to_end({homeostat(), "run", "-c", config}, {.in = &host()});
+    EXPECT_EQ(second.code, 1);
+    EXPECT_NE(second.errors.find("another controller owns this instance"), std::string::npos) << second.errors;
+    EXPECT_EQ(first.stop(), 0);
 }
 
 class AtOnce : public InLab, public testing::WithParamInterface<int> {};

@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath.hpp"
 #include "adapters/bpf/xdp_link.hpp"
+#include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 
 namespace homeostat::bpf {
 namespace {
@@ -37,6 +39,9 @@ class DatapathTest : public testing::Test {
         auto lab = lab::Lab::create("hbdp" + std::to_string(::getpid()));
         ASSERT_TRUE(lab) << lab.error().what;
         lab_.emplace(std::move(*lab));
+        auto mount = lab::BpfMount::create();
+        ASSERT_TRUE(mount) << mount.error().what;
+        mount_.emplace(std::move(*mount));
         enter(lab_->host);
         open({"lo", lab_->host_link});
     }
@@ -54,12 +59,19 @@ class DatapathTest : public testing::Test {
 
     void open(const std::vector<std::string>& interfaces) {
         datapath_.reset();
-        auto opened = XdpDatapath::open({source("pass", "counting", "count_pass"),
+        auto opened = XdpDatapath::open(options(), {source("pass", "counting", "count_pass"),
                                          source("drop", "counting", "count_drop"),
                                          source("broken", "out_of_bounds"), source("odd", "conflicting")},
                                         interfaces);
         ASSERT_TRUE(opened) << opened.error().what;
         datapath_ = std::move(*opened);
+    }
+
+    DatapathOptions options() const {
+        return {.place = {.name = "test", .bpffs = mount_->path() + "/homeostat", .state = testing::TempDir() + mount_->path()},
+                .anchored = false,
+                .guard_kind = {},
+                .kernel = KernelPort()};
     }
 
     Outcome apply(std::vector<Step> steps, const std::string& interface = "lab0") {
@@ -77,6 +89,18 @@ class DatapathTest : public testing::Test {
         run_program(program.get(), packet, times);
     }
 
+    // That the program counted on lab0.
+    std::uint64_t packets(const std::string& program) {
+        const auto maps = datapath_->maps_named("verdict_counters");
+        EXPECT_TRUE(maps && maps->size() == 2) << "one for each interface";
+        const std::uint32_t key = program == "pass" ? 1 : 0;
+        std::vector<std::array<std::uint64_t, 2>> counters(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+        EXPECT_EQ(bpf_map_lookup_elem(maps->back().descriptor.get(), &key, counters.data()), 0);
+        std::uint64_t sum = 0;
+        for (const auto& [count, bytes] : counters) sum += count;
+        return sum;
+    }
+
     MapValue entry(const std::string& map, const std::string& key) {
         const ActualState state = datapath_->read_back();
         const auto& entries = state.at("lab0").entries;
@@ -85,6 +109,7 @@ class DatapathTest : public testing::Test {
     }
 
     std::optional<lab::Lab> lab_;
+    std::optional<lab::BpfMount> mount_;
     std::optional<lab::Entered> entered_;
     std::unique_ptr<XdpDatapath> datapath_;
 };
@@ -116,28 +141,44 @@ TEST_F(DatapathTest, AttachReplaceAndDetachAreWhatTheKernelShows) {
     EXPECT_FALSE(shown());
 }
 
-TEST_F(DatapathTest, ClosingTheDatapathDetachesItsPrograms) {
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+TEST_F(DatapathTest, WhatIsAttachedStaysWhenTheDatapathIsClosedAndTheNextOneGoesOnWithIt) {
+    const Outcome attached =
+        apply({SetMapEntry{{"limits", "udp"}, {{"pps", 5}}}, AttachXdp{"pass", {XdpMode::drv}}});
+    ASSERT_TRUE(attached.ok) << attached.error;
+    run_attached(attached, 3);
     datapath_.reset();
+    ASSERT_TRUE(shown());
+    EXPECT_EQ(shown()->id, attached.actual.xdp->program_id);
+
+    open({"lo", "lab0"});
+    const ActualInterface taken_up = datapath_->read_back().at("lab0");
+    EXPECT_EQ(taken_up.xdp, attached.actual.xdp) << "it was not touched";
+    EXPECT_EQ(taken_up.entries, attached.actual.entries);
+    run_attached(apply({ReplaceXdp{"drop"}}), 1);
+    run_attached(apply({ReplaceXdp{"pass"}}), 4);
+    EXPECT_EQ(packets("drop"), 1u);
+    EXPECT_EQ(packets("pass"), 7u) << "the counters went on";
+    ASSERT_TRUE(apply({ClearMapEntry{{"limits", "udp"}}}).ok);
+    EXPECT_EQ(entry("limits", "udp"), MapValue{});
+}
+
+TEST_F(DatapathTest, DetachingAllLeavesNoTrace) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    ASSERT_TRUE(apply({AttachXdp{"drop", {XdpMode::skb}}}, "lo").ok);
+    const auto detached = datapath_->detach_all();
+    EXPECT_TRUE(detached) << detached.error().what;
     EXPECT_FALSE(shown());
+    EXPECT_FALSE(shown("lo"));
+    EXPECT_FALSE(std::filesystem::exists(options().place.bpffs));
+    EXPECT_FALSE(std::filesystem::exists(options().place.state));
 }
 
 TEST_F(DatapathTest, AReplacedProgramGoesOnWithTheCounters) {
     run_attached(apply({AttachXdp{"pass", {XdpMode::drv}}}), 3);
     run_attached(apply({ReplaceXdp{"drop"}}), 4);
     run_attached(apply({ReplaceXdp{"pass"}}), 5);
-    const auto maps = datapath_->maps_named("verdict_counters");
-    ASSERT_TRUE(maps);
-    ASSERT_EQ(maps->size(), 2u) << "one for each interface";
-    std::array<std::uint64_t, 2> packets{};
-    for (const std::uint32_t key : {0U, 1U}) {
-        std::vector<std::array<std::uint64_t, 2>> counters(
-            static_cast<std::size_t>(libbpf_num_possible_cpus()));
-        ASSERT_EQ(bpf_map_lookup_elem((*maps)[1].descriptor.get(), &key, counters.data()), 0);
-        for (const auto& [count, bytes] : counters) packets[key] += count;
-    }
-    EXPECT_EQ(packets[0], 4u);
-    EXPECT_EQ(packets[1], 8u);
+    EXPECT_EQ(packets("drop"), 4u);
+    EXPECT_EQ(packets("pass"), 8u);
 }
 
 TEST_F(DatapathTest, ARejectedProgramIsToldInTheVerifiersWordsAndLeavesTheLiveOne) {
@@ -282,7 +323,7 @@ TEST_F(DatapathTest, AModeSwitchThatFailsLeavesTheOldProgramInItsMode) {
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo").ok);
     const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::drv}}}, "lo");
     EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("the old program is attached again"), std::string::npos) << outcome.error;
+    EXPECT_EQ(outcome.error.find("undoing failed"), std::string::npos) << outcome.error;
     EXPECT_EQ(outcome.actual.xdp->program, "pass");
     EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::skb);
 }
@@ -383,7 +424,9 @@ TEST_F(DatapathTest, MissingPrivilegesAreNamed) {
         std::array<__user_cap_data_struct, 2> none{};
         none[0].effective = none[0].permitted = 1U << CAP_NET_ADMIN;
         ::syscall(SYS_capset, &header, none.data());
-        const auto opened = XdpDatapath::open(programs, {"lab0"});
+        DatapathOptions apart = options();
+        apart.place.name = "apart";
+        const auto opened = XdpDatapath::open(apart, programs, {"lab0"});
         const std::string text = opened ? "it was opened" : opened.error().what;
         const bool written = ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
         ::_exit(written ? 0 : 1);

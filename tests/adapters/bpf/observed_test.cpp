@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath.hpp"
 #include "adapters/bpf/observed.hpp"
+#include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
@@ -18,7 +19,15 @@ class ObservedTest : public testing::Test {
         auto entered = lab_->host.enter();
         ASSERT_TRUE(entered);
         entered_.emplace(std::move(*entered));
-        auto live = XdpDatapath::open(programs_, {"lab0"}); // another controller on this host
+        auto mount = lab::BpfMount::create();
+        ASSERT_TRUE(mount) << mount.error().what;
+        mount_.emplace(std::move(*mount));
+        const std::string state = testing::TempDir() + mount_->path();
+        auto live = XdpDatapath::open({.place = {.name = "test", .bpffs = mount_->path(), .state = state},
+                                       .anchored = false,
+                                       .guard_kind = {},
+                                       .kernel = KernelPort()},
+                                      programs_, {"lab0"}); // another controller on this host
         ASSERT_TRUE(live) << live.error().what;
         live_ = std::move(*live);
     }
@@ -37,6 +46,7 @@ class ObservedTest : public testing::Test {
     const std::vector<ProgramSource> programs_{source("pass", "counting", "count_pass"),
                                                source("drop", "counting", "count_drop")};
     std::optional<lab::Lab> lab_;
+    std::optional<lab::BpfMount> mount_;
     std::optional<lab::Entered> entered_;
     std::unique_ptr<XdpDatapath> live_;
     std::int64_t now_ = 0;

@@ -1,0 +1,250 @@
+#include "adapters/bpf/change.hpp"
+
+#include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/map_entries.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <ranges>
+
+namespace homeostat::bpf {
+
+namespace {
+
+std::string milliseconds(std::int64_t ns) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f ms", static_cast<double>(ns) / 1e6);
+    return text;
+}
+
+// What iproute2 calls the mode; on some drivers plain "xdp off" leaves a generic program where it is.
+std::string off_word(XdpMode mode) {
+    return mode == XdpMode::skb ? "xdpgeneric" : mode == XdpMode::drv ? "xdpdrv" : "xdpoffload";
+}
+
+// Whether the kernel makes it whole, and what is pinned tells all that there is to know of it.
+bool is_atomic(const std::vector<Step>& steps) {
+    return steps.size() == 1 &&
+           (std::holds_alternative<ReplaceXdp>(steps[0]) || std::holds_alternative<AttachXdp>(steps[0]) ||
+            std::holds_alternative<DetachXdp>(steps[0]));
+}
+
+std::int64_t unix_ms() {
+    using namespace std::chrono;
+    return duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+Result<void> Change::run(const std::vector<Step>& steps) {
+    const auto owned_before = interface_.owned;
+    const std::int64_t attached_before = interface_.attached_unix_ms;
+    if (!is_atomic(steps) || instance_.journal_stays()) {
+        if (auto begun = instance_.begin(interface_.name); !begun) return begun;
+        journaled_ = true;
+    }
+    Result<void> done;
+    std::string failed_at;
+    for (const Step& step : steps) {
+        done = std::visit([this](const auto& one) { return perform(one); }, step);
+        if (done) continue;
+        failed_at = to_text(step) + ": ";
+        break;
+    }
+    if (done) done = commit();
+    if (done) return done;
+    const std::string undone = roll_back();
+    interface_.owned = owned_before;
+    interface_.attached_unix_ms = attached_before;
+    return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
+}
+
+Result<void> Change::perform(const SetMapEntry& step) {
+    const auto map = interface_.programs.map(step.entry.map);
+    if (!map) return std::unexpected(map.error());
+    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
+    if (!port) return std::unexpected(port.error());
+    const auto bytes = port->encode(step.value);
+    if (!bytes) return std::unexpected(bytes.error());
+    const auto before = port->read();
+    if (!before) return std::unexpected(before.error());
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    if (auto written = port->write(*bytes); !written) return written;
+    interface_.owned[step.entry] = step.value;
+    return {};
+}
+
+Result<void> Change::perform(const ClearMapEntry& step) {
+    const auto map = interface_.programs.map(step.entry.map);
+    if (!map) return std::unexpected(map.error());
+    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
+    if (!port) return std::unexpected(port.error());
+    const auto before = port->read();
+    if (!before) return std::unexpected(before.error());
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    if (auto cleared = port->clear(); !cleared) return cleared;
+    interface_.owned.erase(step.entry);
+    return {};
+}
+
+Result<void> Change::perform(const AttachXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (interface_.link)
+        return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
+    if (auto free = refuse_foreign(*ifindex); !free) return free;
+    if (auto noted = note_xdp(); !noted) return noted;
+    return climb(step.program, step.ladder, *ifindex);
+}
+
+Result<void> Change::perform(const ReplaceXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (auto held = require_link(*ifindex); !held) return held;
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    if (auto noted = note_xdp(); !noted) return noted;
+    auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
+    if (!updated) undo_.pop_back(); // it leaves the old program by itself
+    return updated;
+}
+
+// The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them, and
+// until another one has shown that it holds them.
+Result<void> Change::perform(const SwitchXdpMode& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (auto held = require_link(*ifindex); !held) return held;
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    const XdpMode before = interface_.link->mode();
+    if (auto noted = note_xdp(); !noted) return noted;
+    const std::string cover_said = cover(*loaded);
+
+    const std::int64_t start = monotonic_ns();
+    auto removed = interface_.link->remove();
+    interface_.link.reset();
+    if (!removed) return removed;
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
+                     " while switching from " + std::string(to_text(before)) + " to " +
+                     std::string(to_text(interface_.link->mode())) + cover_said);
+    return interface_.guard ? interface_.guard->disarm() : Result<void>{};
+}
+
+Result<void> Change::perform(const DetachXdp&) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (!interface_.link) return refuse_foreign(*ifindex);
+    const std::uint32_t id = interface_.link->program_id();
+    if (auto noted = note_xdp(); !noted) return noted;
+    if (auto removed = interface_.link->remove(); !removed) return removed;
+    interface_.link.reset();
+    const auto shown = attached_program(*ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == id)
+        return failure("the kernel detached the link but still shows " + describe(**shown), EIO);
+    return {};
+}
+
+Result<unsigned> Change::find_interface() {
+    const unsigned ifindex = ::if_nametoindex(interface_.name.c_str());
+    if (interface_.link && !interface_.link->is_live(ifindex)) interface_.link.reset();
+    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
+    return ifindex;
+}
+
+Result<void> Change::refuse_foreign(unsigned ifindex) const {
+    const auto shown = attached_program(ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown) return {};
+    return failure("foreign " + describe(**shown) +
+                       " is attached and is left alone; detach it with its own tool, or with 'ip link set " +
+                       interface_.name + " " + off_word((*shown)->mode) + " off' or 'bpftool link detach'",
+                   EBUSY);
+}
+
+Result<void> Change::require_link(unsigned ifindex) const {
+    if (interface_.link) return {};
+    if (auto free = refuse_foreign(ifindex); !free) return free;
+    return failure("nothing is attached", ENOENT);
+}
+
+// Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
+Result<void> Change::climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex) {
+    const auto loaded = interface_.programs.program(program);
+    if (!loaded) return std::unexpected(loaded.error());
+    Error refusals{ladder.empty() ? "no mode is allowed" : "", EINVAL};
+    for (const XdpMode mode : ladder) {
+        auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version}, interface_.name,
+                                    ifindex, mode, &accepted_ns_);
+        if (link) {
+            interface_.link = std::move(*link);
+            interface_.attached_unix_ms = unix_ms();
+            if (!refusals.what.empty())
+                notes_.push_back(interface_.name + ": fell to mode " + std::string(to_text(mode)) + ": " +
+                                 refusals.what);
+            return {};
+        }
+        refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
+        refusals.number = link.error().number;
+    }
+    return std::unexpected(refusals);
+}
+
+// Arms the guard. Returns what to say of the gap.
+std::string Change::cover(const LoadedPrograms::Program& next) {
+    if (!interface_.guard || next.twin < 0) return ", uncovered: the program has no TC twin";
+    if (auto armed = interface_.guard->arm(next.twin); !armed) return ", uncovered: " + armed.error().what;
+    return ", covered by the TC guard";
+}
+
+Result<void> Change::note(Undo undo) {
+    if (journaled_)
+        if (auto noted = instance_.note(undo); !noted) return noted;
+    undo_.push_back(std::move(undo));
+    return {};
+}
+
+Result<void> Change::note_xdp() {
+    if (!interface_.link) return note(RestoreXdp{});
+    if (interface_.link->version().empty())
+        return failure("the link holds program " + std::to_string(interface_.link->program_id()) +
+                       ", which is none of ours: somebody put it there");
+    return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
+}
+
+Result<void> Change::commit() {
+    const Manifest::Interface now{.ifindex = ::if_nametoindex(interface_.name.c_str()),
+                                  .attached_unix_ms = interface_.link ? interface_.attached_unix_ms : 0,
+                                  .owned = interface_.owned};
+    const auto known = instance_.manifest().interfaces.find(interface_.name);
+    if (!journaled_ && known != instance_.manifest().interfaces.end() && known->second == now) return {};
+    return instance_.commit(interface_.name, now);
+}
+
+// Takes all steps back, the last one first.
+std::string Change::roll_back() {
+    std::string failures;
+    interface_.link.reset(); // the pins know better from here on
+    for (const Undo& undo : std::views::reverse(undo_))
+        if (auto undone = take_back(kernel_, interface_.pins, interface_.name, undo); !undone)
+            failures += "; and undoing failed: " + undone.error().what;
+    if (interface_.guard)
+        if (auto disarmed = interface_.guard->disarm(); !disarmed)
+            failures += "; and the guard stays armed: " + disarmed.error().what;
+    auto link = XdpLink::adopt(kernel_, interface_.pins, ::if_nametoindex(interface_.name.c_str()));
+    if (link)
+        interface_.link = std::move(*link);
+    else
+        failures += "; and " + link.error().what;
+    if (journaled_)
+        if (auto abandoned = instance_.abandon(); !abandoned) failures += "; and " + abandoned.error().what;
+    return failures;
+}
+
+} // namespace homeostat::bpf

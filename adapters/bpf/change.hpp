@@ -1,0 +1,56 @@
+// One transaction on one interface: all of its steps, or the state from before.
+#pragma once
+
+#include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/instance.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "adapters/bpf/undo.hpp"
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace homeostat::bpf {
+
+// Before each step it is written down how to take it back. A transaction of one step that the kernel makes
+// whole needs no such record.
+class Change {
+  public:
+    Change(const KernelPort& kernel, Instance& instance, ManagedInterface& interface, std::vector<std::string>& notes)
+        : kernel_(kernel), instance_(instance), interface_(interface), notes_(notes) {}
+
+    Result<void> run(const std::vector<Step>& steps);
+
+    // When the kernel last accepted a program, by the monotonic clock; 0 for never.
+    std::int64_t accepted_ns() const { return accepted_ns_; }
+
+  private:
+    Result<void> perform(const SetMapEntry& step);
+    Result<void> perform(const ClearMapEntry& step);
+    Result<void> perform(const AttachXdp& step);
+    Result<void> perform(const ReplaceXdp& step);
+    Result<void> perform(const SwitchXdpMode& step);
+    Result<void> perform(const DetachXdp& step);
+
+    Result<unsigned> find_interface();
+    Result<void> refuse_foreign(unsigned ifindex) const;
+    Result<void> require_link(unsigned ifindex) const;
+    Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
+    std::string cover(const LoadedPrograms::Program& next);
+    Result<void> note(Undo undo);
+    Result<void> note_xdp();
+    Result<void> commit();
+    std::string roll_back(); // what to add to the error; "" where all went well
+
+    const KernelPort& kernel_;
+    Instance& instance_;
+    ManagedInterface& interface_;
+    std::vector<std::string>& notes_;
+    bool journaled_ = false;
+    std::vector<Undo> undo_;
+    std::int64_t accepted_ns_ = 0;
+};
+
+} // namespace homeostat::bpf

@@ -1,0 +1,96 @@
+// The calls by which a transaction changes the datapath, or asks what became of it, as a port: a test lets
+// each of them fail in turn, or ends the process before it.
+#pragma once
+
+#include "adapters/bpf/descriptor.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace homeostat::bpf {
+
+// Where a link holds a program.
+enum class Hook { xdp_skb, xdp_drv, xdp_hw, tcx_ingress, tcx_egress };
+
+// The kinds of calls, in the order of the methods below.
+enum class KernelCall {
+    create_link,
+    update_link,
+    detach_link,
+    link_info,
+    query_xdp,
+    query_tcx,
+    add_filter,
+    remove_filter,
+    find_filter,
+    pin,
+    unpin,
+    open_pin,
+    read_entry,
+    write_entry,
+    delete_entry,
+    write_file,
+    append_file,
+    remove_file,
+};
+
+std::string_view to_text(KernelCall call);
+
+// A classifier on the clsact qdisc of an interface.
+struct Filter {
+    std::uint32_t priority = 0; // as tc prints it: pref
+    std::uint32_t handle = 0;
+    std::uint32_t program_id = 0; // 0 where it is no BPF program
+};
+
+// Every method is one call to the kernel (or one request over netlink), and returns a descriptor or 0, or a
+// negative errno. Stateless but for the intercept; thread-safe where that is.
+class KernelPort {
+  public:
+    // Asked before each call: 0 lets it through, a negative errno is returned instead of it.
+    using Intercept = std::function<int(KernelCall)>;
+
+    explicit KernelPort(Intercept intercept = {}) : intercept_(std::move(intercept)) {}
+
+    // A TCX link is put before all others.
+    int create_link(int program, unsigned ifindex, Hook hook) const;
+    // -EPERM where the link's program is another than `old_program`; -1: whatever it is.
+    int update_link(int link, int program, int old_program) const;
+    int detach_link(int link) const;
+    int link_info(int link, bpf_link_info& info) const;
+
+    int query_xdp(unsigned ifindex, bpf_xdp_query_opts& shown) const;
+    // The ids of the programs, in the order in which they run.
+    int query_tcx(unsigned ifindex, Hook hook, std::vector<std::uint32_t>& programs) const;
+
+    // Of the clsact qdisc, which is made where there is none, and never removed: it may be another's.
+    int add_filter(unsigned ifindex, Hook hook, const Filter& filter, int program) const; // or replaces it
+    int remove_filter(unsigned ifindex, Hook hook, const Filter& filter) const;
+    int find_filter(unsigned ifindex, Hook hook, Filter& filter) const; // by priority and handle
+
+    int pin(int descriptor, const std::string& path) const;
+    int unpin(const std::string& path) const;
+    int open_pin(const std::string& path) const;
+
+    int read_entry(int map, const void* key, void* value) const;
+    int write_entry(int map, const void* key, const void* value) const;
+    int delete_entry(int map, const void* key) const;
+
+    // Whole or not at all, whatever ends the process.
+    int write_file(const std::string& path, std::string_view content) const;
+    // A line; only its beginning may be there where the process ended meanwhile.
+    int append_file(const std::string& path, std::string_view line) const;
+    int remove_file(const std::string& path) const; // 0 also where there is none
+
+  private:
+    int ask(KernelCall call) const { return intercept_ ? intercept_(call) : 0; }
+    Intercept intercept_;
+};
+
+} // namespace homeostat::bpf

@@ -1,0 +1,142 @@
+#include "adapters/bpf/undo.hpp"
+
+#include "adapters/bpf/guard.hpp"
+#include "adapters/bpf/instance.hpp"
+#include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "adapters/bpf/xdp_link.hpp"
+#include "knowledge/overloaded.hpp"
+
+#include <boost/json.hpp>
+#include <net/if.h>
+
+#include <cerrno>
+
+namespace homeostat::bpf {
+
+namespace {
+
+namespace json = boost::json;
+
+std::string to_hex(const Bytes& bytes) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (const std::byte byte : bytes) {
+        text += digits[std::to_integer<unsigned>(byte) >> 4];
+        text += digits[std::to_integer<unsigned>(byte) & 15];
+    }
+    return text;
+}
+
+std::optional<Bytes> from_hex(std::string_view text) {
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    };
+    if (text.size() % 2 != 0) return std::nullopt;
+    Bytes bytes;
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        const int high = digit(text[i]);
+        const int low = digit(text[i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        bytes.push_back(static_cast<std::byte>(high * 16 + low));
+    }
+    return bytes;
+}
+
+std::optional<std::string> string_of(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::optional<std::string>(value->as_string())
+                                                  : std::nullopt;
+}
+
+std::optional<Undo> read_entry(const json::object& object) {
+    const auto map = string_of(object, "map");
+    const auto key = from_hex(string_of(object, "key").value_or("?"));
+    const auto value = string_of(object, "value");
+    if (!map || !key) return std::nullopt;
+    if (!value) return RestoreEntry{*map, *key, std::nullopt};
+    const auto bytes = from_hex(*value);
+    return bytes ? std::optional<Undo>(RestoreEntry{*map, *key, *bytes}) : std::nullopt;
+}
+
+std::optional<Undo> read_xdp(const json::object& object) {
+    const auto version = string_of(object, "version");
+    if (!version) return RestoreXdp{};
+    const auto mode = parse_xdp_mode(string_of(object, "mode").value_or(""));
+    return mode ? std::optional<Undo>(RestoreXdp{RestoreXdp::Held{*version, *mode}}) : std::nullopt;
+}
+
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const RestoreEntry& undo) {
+    const std::string what = "map " + undo.map;
+    const Descriptor map(kernel.open_pin(pins.map(undo.map)));
+    if (!map) return failure(what + ": open its pin: " + errno_text(map.get()), -map.get());
+    const int error = undo.value ? kernel.write_entry(map.get(), undo.key.data(), undo.value->data())
+                                 : kernel.delete_entry(map.get(), undo.key.data());
+    if (error == 0 || (!undo.value && error == -ENOENT)) return {};
+    return failure(what + ": write the old value back: " + errno_text(error), -error);
+}
+
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
+                     const RestoreXdp& undo) {
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    auto link = XdpLink::adopt(kernel, pins, ifindex);
+    if (!link) return std::unexpected(link.error());
+    if (!undo.before) {
+        if (!*link) return {};
+        return (*link)->remove();
+    }
+    const auto& [version, mode] = *undo.before;
+    const Descriptor program(kernel.open_pin(pins.program(version)));
+    if (!program)
+        return failure("open the pin of program " + version + ": " + errno_text(program.get()), -program.get());
+    if (*link && (*link)->mode() == mode) return (*link)->update({program.get(), version});
+    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
+    auto guard = Guard::adopt(kernel, pins, ifindex);
+    if (guard) guard->arm_for(version);
+    if (*link)
+        if (auto removed = (*link)->remove(); !removed) return removed;
+    auto attached = XdpLink::attach(kernel, pins, {program.get(), version}, interface, ifindex, mode);
+    return attached ? Result<void>{} : std::unexpected(attached.error());
+}
+
+} // namespace
+
+std::string to_text(const Undo& undo) {
+    json::object object;
+    std::visit(Overloaded{[&](const RestoreEntry& entry) {
+                              object["undo"] = "entry";
+                              object["map"] = entry.map;
+                              object["key"] = to_hex(entry.key);
+                              if (entry.value) object["value"] = to_hex(*entry.value);
+                          },
+                          [&](const RestoreXdp& xdp) {
+                              object["undo"] = "xdp";
+                              if (!xdp.before) return;
+                              object["version"] = xdp.before->version;
+                              object["mode"] = homeostat::to_text(xdp.before->mode);
+                          }},
+               undo);
+    return json::serialize(object);
+}
+
+Result<Undo> read_undo(std::string_view text) {
+    boost::system::error_code error;
+    const json::value value = json::parse(text, error);
+    if (error || !value.is_object()) return failure("no JSON object");
+    const auto kind = string_of(value.as_object(), "undo");
+    const auto undo = kind == "entry" ? read_entry(value.as_object())
+                      : kind == "xdp" ? read_xdp(value.as_object())
+                                      : std::nullopt;
+    if (!undo) return failure("no undo of a kind that is known here");
+    return *undo;
+}
+
+Result<void> take_back(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
+                       const Undo& undo) {
+    return std::visit(
+        Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
+                   [&](const RestoreXdp& xdp) { return restore(kernel, pins, interface, xdp); }},
+        undo);
+}
+
+} // namespace homeostat::bpf
