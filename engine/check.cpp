@@ -390,7 +390,8 @@ void check_reloadable(const ControllerConfig& running, const ControllerConfig& n
     };
     if (running.period != next.period) differs({}, "the period has changed");
     if (running.control != next.control) differs({}, "controller.control has changed");
-    if (running.instance != next.instance || running.bpffs != next.bpffs || running.state_folder != next.state_folder)
+    if (running.instance != next.instance || running.bpffs != next.bpffs ||
+        running.state_folder != next.state_folder)
         differs({}, "controller.instance, bpffs or state has changed");
     if (running.object_folders != next.object_folders) differs({}, "controller.objects has changed");
     if (names_of(running.interfaces) != names_of(next.interfaces))

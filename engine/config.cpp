@@ -82,7 +82,9 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
             *folder = path->text;
             if (!path->text.starts_with('/'))
                 table->mistake(path->position(0), "'" + path->text + "' is no absolute path",
-                               "expected a folder such as \"" + std::string(key == std::string_view("bpffs") ? "/sys/fs/bpf" : "/run") + "/homeostat\"");
+                               "expected a folder such as \"" +
+                                   std::string(key == std::string_view("bpffs") ? "/sys/fs/bpf" : "/run") +
+                                   "/homeostat\"");
         }
     for (SourceText& folder : table->texts("objects"))
         config.object_folders.push_back(std::move(folder.text));

@@ -129,7 +129,7 @@ struct ControllerConfig {
     std::string file; // its own path, for diagnostics
     Limits limits;
     Duration period{100};
-    std::string instance = "default";            // names its pins and its state among those of other controllers
+    std::string instance = "default"; // names its pins and its state among those of other controllers
     std::string bpffs = "/sys/fs/bpf/homeostat"; // where pins are, below a BPF file system
     std::string state_folder = "/run/homeostat"; // where manifest, journal and lock are
     std::optional<std::string> control;      // path of the control socket, or "none"; none: the default one

@@ -35,7 +35,8 @@ void take_adaptation(const Asked& asked, const AdaptationRule& rule, Names& name
     if (memory != asked.state.knowledge.adaptations.end())
         for (const auto& [key, instance] : memory->second.instances) take(key, names);
     for (const auto& [symptom, offset] : symptoms_of(rule.when))
-        if (const Symptom* found = find_symptom(asked.state.generation->policies, symptom)) take_symptom(asked, *found, names);
+        if (const Symptom* found = find_symptom(asked.state.generation->policies, symptom))
+            take_symptom(asked, *found, names);
     for (const Decided& decided : asked.state.history.decided())
         if (const auto* receipt = std::get_if<Receipt>(&decided.what);
             receipt && receipt->adaptation == rule.name.text)
@@ -49,8 +50,10 @@ Names known_labels(const Asked& asked, const std::string& name) {
             take(asked.state.knowledge.series.labels_without_name(id), names);
         return names;
     }
-    if (const AdaptationRule* rule = find_adaptation(asked.state.generation->policies, name)) take_adaptation(asked, *rule, names);
-    if (const Symptom* symptom = find_symptom(asked.state.generation->policies, name)) take_symptom(asked, *symptom, names);
+    if (const AdaptationRule* rule = find_adaptation(asked.state.generation->policies, name))
+        take_adaptation(asked, *rule, names);
+    if (const Symptom* symptom = find_symptom(asked.state.generation->policies, name))
+        take_symptom(asked, *symptom, names);
     return names;
 }
 

@@ -2,8 +2,8 @@
 
 #include "engine/answering.hpp"
 #include "knowledge/enum_table.hpp"
-#include "policies/gates.hpp"
 #include "knowledge/text.hpp"
+#include "policies/gates.hpp"
 #include "policies/promql/parser.hpp"
 #include "policies/template.hpp"
 

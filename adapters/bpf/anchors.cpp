@@ -68,7 +68,8 @@ Result<void> hold_here(std::span<const int> programs, std::vector<Descriptor>& l
     for (std::size_t i = 0; i < std::min(programs.size(), anchors_max); ++i) {
         if (const int error = make_pair(socket.get(), i); error != 0)
             return failure("make a veth pair for an anchor: " + errno_text(error), -error);
-        Descriptor link(kernel.create_link(programs[i], ::if_nametoindex(end_name(i).c_str()), Hook::xdp_drv));
+        Descriptor link(
+            kernel.create_link(programs[i], ::if_nametoindex(end_name(i).c_str()), Hook::xdp_drv));
         if (!link) return failure("attach a program to its anchor: " + errno_text(link.get()), -link.get());
         links.push_back(std::move(link));
     }

@@ -113,8 +113,8 @@ Result<void> Change::perform(const ReplaceXdp& step) {
     return updated;
 }
 
-// The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them, and
-// until another one has shown that it holds them.
+// The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
+// and until another one has shown that it holds them.
 Result<void> Change::perform(const SwitchXdpMode& step) {
     const auto ifindex = find_interface();
     if (!ifindex) return std::unexpected(ifindex.error());
@@ -180,8 +180,8 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
     if (!loaded) return std::unexpected(loaded.error());
     Error refusals{ladder.empty() ? "no mode is allowed" : "", EINVAL};
     for (const XdpMode mode : ladder) {
-        auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version}, interface_.name,
-                                    ifindex, mode, &accepted_ns_);
+        auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version},
+                                    interface_.name, ifindex, mode, &accepted_ns_);
         if (link) {
             interface_.link = std::move(*link);
             interface_.attached_unix_ms = unix_ms();

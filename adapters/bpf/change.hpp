@@ -18,7 +18,8 @@ namespace homeostat::bpf {
 // whole needs no such record.
 class Change {
   public:
-    Change(const KernelPort& kernel, Instance& instance, ManagedInterface& interface, std::vector<std::string>& notes)
+    Change(const KernelPort& kernel, Instance& instance, ManagedInterface& interface,
+           std::vector<std::string>& notes)
         : kernel_(kernel), instance_(instance), interface_(interface), notes_(notes) {}
 
     Result<void> run(const std::vector<Step>& steps);

@@ -27,8 +27,10 @@ std::vector<std::string> files_in(const std::string& folder) {
     return files;
 }
 
-// Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold nothing.
-Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface) {
+// Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
+// nothing.
+Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins,
+                             const std::string& interface) {
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
     auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
@@ -45,8 +47,8 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     return {};
 }
 
-// What a process that was killed had begun and not finished. All of it is taken back: what should be is decided
-// anew. Returns what to tell of it; "" where there was nothing.
+// What a process that was killed had begun and not finished. All of it is taken back: what should be is
+// decided anew. Returns what to tell of it; "" where there was nothing.
 Result<std::string> take_back_unfinished(Instance& instance, const KernelPort& kernel) {
     if (!instance.unfinished()) return "";
     const Journal journal = *instance.unfinished();
@@ -74,7 +76,8 @@ std::string tell_detached(const std::string& interface, const std::optional<XdpL
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
     std::error_code error;
     std::vector<std::string> told;
-    if (!fs::exists(place.state + "/" + place.name, error) && !fs::exists(place.bpffs + "/" + place.name, error))
+    if (!fs::exists(place.state + "/" + place.name, error) &&
+        !fs::exists(place.bpffs + "/" + place.name, error))
         return told;
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
@@ -108,7 +111,8 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     for (const std::string& name : interfaces) {
         auto interface = datapath->open_interface(name, programs);
         if (!interface) return std::unexpected(interface.error());
-        datapath->rejected_.insert(interface->programs.rejected().begin(), interface->programs.rejected().end());
+        datapath->rejected_.insert(interface->programs.rejected().begin(),
+                                   interface->programs.rejected().end());
         datapath->interfaces_.push_back(std::move(*interface));
     }
     if (datapath->options_.anchored) datapath->hold_anchors();
@@ -148,11 +152,13 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                .guard = std::nullopt,
                                .owned = {},
                                .attached_unix_ms = 0};
-    if (const auto known = instance_->manifest().interfaces.find(name); known != instance_->manifest().interfaces.end()) {
+    if (const auto known = instance_->manifest().interfaces.find(name);
+        known != instance_->manifest().interfaces.end()) {
         interface.owned = known->second.owned;
         interface.attached_unix_ms = known->second.attached_unix_ms;
     }
-    if (interface.link) notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
+    if (interface.link)
+        notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
     if (interface.programs.has_twins() && ifindex != 0) {
         auto guard = Guard::open(options_.kernel, pins, ifindex, options_.guard_kind);
         if (guard)
@@ -202,17 +208,20 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     actual.index = ifindex;
     if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
     auto shown = attached_program(ifindex, options_.kernel);
-    if (!shown && interface.link) shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
+    if (!shown && interface.link)
+        shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
     if (actual.present && shown && *shown) {
         const auto [id, mode] = **shown;
         std::string name = std::string(foreign_prefix) + program_name(id);
         if (interface.link && interface.link->program_id() == id)
-            name = interface.programs.name_of(id).value_or(std::string(outdated_prefix) + interface.link->version());
+            name = interface.programs.name_of(id).value_or(std::string(outdated_prefix) +
+                                                           interface.link->version());
         actual.xdp = AttachedXdp{std::move(name), mode, id};
     }
     for (const auto& [entry, wanted] : interface.owned) {
         const auto map = interface.programs.map(entry.map);
-        const auto port = map ? MapEntryPort::open(options_.kernel, *map, entry) : std::unexpected(map.error());
+        const auto port =
+            map ? MapEntryPort::open(options_.kernel, *map, entry) : std::unexpected(map.error());
         const auto bytes = port ? port->read() : std::unexpected(port.error());
         if (bytes && *bytes) actual.entries.emplace(entry, port->decode(**bytes, wanted));
     }

@@ -44,10 +44,12 @@ struct DatapathOptions {
     KernelPort kernel;
 };
 
-// Takes back a change that was cut short, detaches everything that the instance has attached, and removes all traces of
-// it. Returns what was detached, one interface a line; a second call finds nothing. Fails, with what is still there, where
-// the instance runs, or something cannot be undone. In the calling thread's network namespace.
-Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel = KernelPort());
+// Takes back a change that was cut short, detaches everything that the instance has attached, and removes all
+// traces of it. Returns what was detached, one interface a line; a second call finds nothing. Fails, with
+// what is still there, where the instance runs, or something cannot be undone. In the calling thread's
+// network namespace.
+Result<std::vector<std::string>> detach_instance(const InstancePlace& place,
+                                                 const KernelPort& kernel = KernelPort());
 
 // Interfaces are found by name at the time of each step, in the calling thread's network namespace. What is
 // attached is pinned: it stays when the datapath is destroyed, or the process ends by whatever cause, and the
@@ -57,10 +59,11 @@ Result<std::vector<std::string>> detach_instance(const InstancePlace& place, con
 // time. Sensors own duplicates of the map descriptors and may read on another thread meanwhile.
 class XdpDatapath final : public Datapath {
   public:
-    // Loads every program once for each interface, or takes up what is pinned; no interface needs to exist. Fails
-    // where privileges or a BPF file system are missing, or somebody else owns the place. A program that the kernel
-    // rejects does not fail the others: see rejected().
-    static Result<std::unique_ptr<XdpDatapath>> open(DatapathOptions options, const std::vector<ProgramSource>& programs,
+    // Loads every program once for each interface, or takes up what is pinned; no interface needs to exist.
+    // Fails where privileges or a BPF file system are missing, or somebody else owns the place. A program
+    // that the kernel rejects does not fail the others: see rejected().
+    static Result<std::unique_ptr<XdpDatapath>> open(DatapathOptions options,
+                                                     const std::vector<ProgramSource>& programs,
                                                      const std::vector<std::string>& interfaces);
 
     // The programs that the kernel rejected, with the verifier's last words. Steps that name one fail with
@@ -86,7 +89,8 @@ class XdpDatapath final : public Datapath {
   private:
     explicit XdpDatapath(DatapathOptions options) : options_(std::move(options)) {}
     Result<void> sweep(const std::vector<std::string>& interfaces);
-    Result<ManagedInterface> open_interface(const std::string& name, const std::vector<ProgramSource>& programs);
+    Result<ManagedInterface> open_interface(const std::string& name,
+                                            const std::vector<ProgramSource>& programs);
     void hold_anchors();
     ActualInterface read_back(ManagedInterface& interface) const;
 

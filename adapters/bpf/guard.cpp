@@ -18,9 +18,11 @@ Result<Descriptor> load_pass() {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
         {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
     };
-    const int loaded = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tc_pass", "GPL", program, std::size(program), nullptr);
+    const int loaded =
+        bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tc_pass", "GPL", program, std::size(program), nullptr);
     if (loaded < 0)
-        return failure("load the passing program of a guard: " + errno_text(loaded) + capability_hint(loaded), -loaded);
+        return failure("load the passing program of a guard: " + errno_text(loaded) + capability_hint(loaded),
+                       -loaded);
     return Descriptor(loaded);
 }
 
@@ -38,7 +40,8 @@ std::optional<Guard> Guard::adopt(const KernelPort& kernel, const InterfacePins&
     if (guard.link_) {
         bpf_link_info info{};
         // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
-        if (kernel.link_info(guard.link_.get(), info) != 0 || info.xdp.ifindex != ifindex) return std::nullopt;
+        if (kernel.link_info(guard.link_.get(), info) != 0 || info.xdp.ifindex != ifindex)
+            return std::nullopt;
         return guard;
     }
     Filter filter = place;
@@ -64,7 +67,8 @@ Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, u
             return guard;
         }
         if (kind || link != -EINVAL)
-            return failure("attach the guard to TCX ingress: " + errno_text(link) + capability_hint(link), -link);
+            return failure("attach the guard to TCX ingress: " + errno_text(link) + capability_hint(link),
+                           -link);
     }
     guard.kind_ = Kind::clsact;
     if (auto held = guard.hold(guard.pass_.get()); !held) return std::unexpected(held.error());
@@ -84,7 +88,8 @@ Result<void> Guard::require_first(int program) const {
     const int error = kernel_->query_tcx(ifindex_, Hook::tcx_ingress, programs);
     if (kind_ == Kind::clsact) {
         if (error != 0 || programs.empty()) return {};
-        return failure("program " + std::to_string(programs.front()) + " at TCX sees packets before the guard", EBUSY);
+        return failure(
+            "program " + std::to_string(programs.front()) + " at TCX sees packets before the guard", EBUSY);
     }
     if (error != 0) return failure("ask for the programs at TCX ingress: " + errno_text(error), -error);
     const std::uint32_t id = id_of_program(program);
@@ -114,7 +119,8 @@ Result<void> Guard::remove() {
         return failure("remove the guard's filter: " + errno_text(error), -error);
     }
     const int detached = kernel_->detach_link(link_.get());
-    if (detached != 0 && detached != -ENOLINK) return failure("detach the guard: " + errno_text(detached), -detached);
+    if (detached != 0 && detached != -ENOLINK)
+        return failure("detach the guard: " + errno_text(detached), -detached);
     const int unpinned = kernel_->unpin(pins_.guard());
     link_ = Descriptor();
     if (unpinned == 0 || unpinned == -ENOENT) return {};

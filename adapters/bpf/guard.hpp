@@ -1,7 +1,7 @@
-// Cover for the gap of a mode switch: native and generic XDP cannot be active at once, so between detaching one
-// and attaching the other no XDP program sees the packets. A guard stands at the head of the interface's TC ingress
-// hook all the time and passes everything; it is armed, by one atomic update, with the TC twin of the XDP
-// program for as long as a switch takes. (TCX: kernel documentation, networking/net_cachelines and
+// Cover for the gap of a mode switch: native and generic XDP cannot be active at once, so between detaching
+// one and attaching the other no XDP program sees the packets. A guard stands at the head of the interface's
+// TC ingress hook all the time and passes everything; it is armed, by one atomic update, with the TC twin of
+// the XDP program for as long as a switch takes. (TCX: kernel documentation, networking/net_cachelines and
 // Documentation/bpf; before Linux 6.6 a clsact filter of the first preference.)
 #pragma once
 
@@ -32,8 +32,8 @@ class Guard {
     // The one that stands there already; none where there is none.
     static std::optional<Guard> adopt(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex);
 
-    // From the next packet on, the twin judges. Fails where the guard is not the first to see packets, and says
-    // what is; it is armed all the same then.
+    // From the next packet on, the twin judges. Fails where the guard is not the first to see packets, and
+    // says what is; it is armed all the same then.
     Result<void> arm(int twin);
     // With the pinned twin of the program; does nothing where it has none.
     void arm_for(std::string_view version);

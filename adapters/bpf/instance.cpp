@@ -72,12 +72,13 @@ Result<void> require_bpffs(const std::string& root) {
     fs::path existing = root;
     std::error_code error;
     while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
-    struct statfs info {};
+    struct statfs info{};
     if (::statfs(existing.c_str(), &info) == 0 && info.f_type == BPF_FS_MAGIC) return {};
-    return failure("no BPF file system is mounted for " + root +
-                       ", where programs are pinned so that they outlive the controller; mount it: 'mount -t bpf bpf "
-                       "/sys/fs/bpf', or name the place of one in controller.bpffs",
-                   ENOENT);
+    return failure(
+        "no BPF file system is mounted for " + root +
+            ", where programs are pinned so that they outlive the controller; mount it: 'mount -t bpf bpf "
+            "/sys/fs/bpf', or name the place of one in controller.bpffs",
+        ENOENT);
 }
 
 Result<Descriptor> take_lock(const std::string& path) {
@@ -120,9 +121,9 @@ Manifest::Interface read_interface(const json::object& object) {
         MapValue value;
         for (const auto& [name, number] : entry.at("value").as_object())
             value.emplace(name, number.to_number<std::int64_t>());
-        interface.owned.emplace(
-            MapEntry{json::value_to<std::string>(entry.at("map")), json::value_to<std::string>(entry.at("key"))},
-            std::move(value));
+        interface.owned.emplace(MapEntry{json::value_to<std::string>(entry.at("map")),
+                                         json::value_to<std::string>(entry.at("key"))},
+                                std::move(value));
     }
     return interface;
 }
@@ -214,11 +215,13 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
     instance.place_ = std::move(place);
     instance.kernel_ = &kernel;
     const std::string state = instance.place_.state + "/" + instance.place_.name;
-    if (auto mounted = require_bpffs(instance.place_.bpffs); !mounted) return std::unexpected(mounted.error());
+    if (auto mounted = require_bpffs(instance.place_.bpffs); !mounted)
+        return std::unexpected(mounted.error());
     for (const std::string& folder : {state, instance.place_.bpffs + "/" + instance.place_.name})
         if (auto made = make_folder(folder); !made) return std::unexpected(made.error());
     auto lock = take_lock(state + "/lock");
-    if (!lock) return failure("instance " + instance.place_.name + ": " + lock.error().what, lock.error().number);
+    if (!lock)
+        return failure("instance " + instance.place_.name + ": " + lock.error().what, lock.error().number);
     instance.lock_ = std::move(*lock);
     if (auto read = instance.read_state(); !read) return std::unexpected(read.error());
     return instance;
@@ -239,10 +242,11 @@ Result<void> Instance::read_state() {
         if (manifest->boot_id == boot) manifest_ = std::move(*manifest);
     }
     if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty())
-        return failure("instance " + place_.name +
-                           " was used in another network namespace, and its programs may still work there; detach them "
-                           "there, or give this controller a name of its own in controller.instance",
-                       EBUSY);
+        return failure(
+            "instance " + place_.name +
+                " was used in another network namespace, and its programs may still work there; detach them "
+                "there, or give this controller a name of its own in controller.instance",
+            EBUSY);
     const bool same_boot = manifest_.boot_id == boot;
     manifest_.boot_id = boot;
     manifest_.netns_cookie = cookie;
@@ -274,7 +278,8 @@ Result<void> Instance::make_folders(std::string_view interface) const {
 }
 
 Result<void> Instance::begin(const std::string& interface) {
-    const int error = kernel_->write_file(journal_path(), begin_line(manifest_.committed + 1, interface) + "\n");
+    const int error =
+        kernel_->write_file(journal_path(), begin_line(manifest_.committed + 1, interface) + "\n");
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};
 }
@@ -314,7 +319,8 @@ Result<void> Instance::remove() {
     std::error_code error;
     const std::string pins_folder = place_.bpffs + "/" + place_.name;
     for (const auto& interface : fs::directory_iterator(pins_folder, error)) {
-        for (const char* folder : {"/programs", "/maps"}) fs::remove(interface.path().string() + folder, error);
+        for (const char* folder : {"/programs", "/maps"})
+            fs::remove(interface.path().string() + folder, error);
         fs::remove(interface.path(), error);
     }
     fs::remove(pins_folder, error);

@@ -101,8 +101,8 @@ class Instance {
     // Begins the journal of the next transaction; from here on, each undo is written before its step is made.
     Result<void> begin(const std::string& interface);
     Result<void> note(const Undo& undo);
-    // From here on, this is what the interface is, and the journal is void; none: nothing of it is ours any more.
-    // Where it fails, the transaction must be taken back.
+    // From here on, this is what the interface is, and the journal is void; none: nothing of it is ours any
+    // more. Where it fails, the transaction must be taken back.
     Result<void> commit(const std::string& interface, std::optional<Manifest::Interface> now);
     // After everything was taken back.
     Result<void> abandon();

@@ -64,12 +64,12 @@ int write_to(const std::string& path, int flags, std::string_view content) {
 
 std::string_view to_text(KernelCall call) {
     static constexpr std::array names{
-        std::string_view("create_link"), std::string_view("update_link"),  std::string_view("detach_link"),
-        std::string_view("link_info"),   std::string_view("query_xdp"),    std::string_view("query_tcx"),
+        std::string_view("create_link"), std::string_view("update_link"),   std::string_view("detach_link"),
+        std::string_view("link_info"),   std::string_view("query_xdp"),     std::string_view("query_tcx"),
         std::string_view("add_filter"),  std::string_view("remove_filter"), std::string_view("find_filter"),
-        std::string_view("pin"),         std::string_view("unpin"),        std::string_view("open_pin"),
-        std::string_view("read_entry"),  std::string_view("write_entry"),  std::string_view("delete_entry"),
-        std::string_view("write_file"),  std::string_view("append_file"),  std::string_view("remove_file")};
+        std::string_view("pin"),         std::string_view("unpin"),         std::string_view("open_pin"),
+        std::string_view("read_entry"),  std::string_view("write_entry"),   std::string_view("delete_entry"),
+        std::string_view("write_file"),  std::string_view("append_file"),   std::string_view("remove_file")};
     static_assert(names.size() == static_cast<std::size_t>(KernelCall::remove_file) + 1);
     return names[static_cast<std::size_t>(call)];
 }

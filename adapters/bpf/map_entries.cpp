@@ -18,7 +18,8 @@ std::size_t round_up_8(std::size_t size) { return (size + 7) / 8 * 8; }
 
 } // namespace
 
-MapEntryPort::MapEntryPort(const KernelPort& kernel, const LoadedPrograms::Map& map, std::string what, Bytes key)
+MapEntryPort::MapEntryPort(const KernelPort& kernel, const LoadedPrograms::Map& map, std::string what,
+                           Bytes key)
     : kernel_(&kernel), map_(map), what_(std::move(what)), key_(std::move(key)),
       cpus_(map.layout->per_cpu() ? static_cast<std::size_t>(libbpf_num_possible_cpus()) : 1),
       stride_(map.layout->per_cpu() ? round_up_8(map.layout->value.size) : map.layout->value.size) {}

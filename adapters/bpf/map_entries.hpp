@@ -19,7 +19,8 @@ class MapEntryPort {
   public:
     // The key is text as encode_key takes it. Fails where it is none, or where the map is of a kind that has
     // no entries to set.
-    static Result<MapEntryPort> open(const KernelPort& kernel, const LoadedPrograms::Map& map, const MapEntry& entry);
+    static Result<MapEntryPort> open(const KernelPort& kernel, const LoadedPrograms::Map& map,
+                                     const MapEntry& entry);
 
     // None where the map has no such entry.
     Result<std::optional<Bytes>> read() const;

@@ -186,8 +186,8 @@ Result<bool> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource&
             continue;
         }
         if (const std::string differs = difference(shape, shape_of(map)); !differs.empty())
-            return failure("load program " + source.name + ": map " + name + " is defined differently in " + whose +
-                           " (" + differs + "); give them one definition or two names");
+            return failure("load program " + source.name + ": map " + name + " is defined differently in " +
+                           whose + " (" + differs + "); give them one definition or two names");
         if (const int error = bpf_map__reuse_fd(map, shared); error != 0)
             return failure("load program " + source.name + ": share map " + name + ": " + errno_text(error),
                            -error);
@@ -204,7 +204,8 @@ Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& 
             name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), shape_of(map)});
         if (!is_new || !pinning_) continue;
         const int error = pinning_->kernel->pin(bpf_map__fd(map), pinning_->pins.map(name));
-        if (error != 0 && error != -EEXIST) return failure("pin map " + name + ": " + errno_text(error), -error);
+        if (error != 0 && error != -EEXIST)
+            return failure("pin map " + name + ": " + errno_text(error), -error);
     }
     return {};
 }
@@ -218,7 +219,8 @@ Result<int> LoadedPrograms::take_up(const std::string& version, bool same_maps) 
     return taken_up_.back().get();
 }
 
-Result<int> LoadedPrograms::keep_program(bpf_object* object, const std::string& function, const std::string& version) {
+Result<int> LoadedPrograms::keep_program(bpf_object* object, const std::string& function,
+                                         const std::string& version) {
     const bpf_program* program = bpf_object__find_program_by_name(object, function.c_str());
     if (program == nullptr) return failure("the object has no program " + function);
     const int descriptor = bpf_program__fd(program);

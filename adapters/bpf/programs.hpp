@@ -58,9 +58,9 @@ class LoadedPrograms {
         const MapLayout* layout; // in `object`
         MapShape shape;
     };
-    // Where what is loaded is pinned, and where what was pinned before is taken up again: a program of the same
-    // object and function, with the same maps, is not loaded a second time; a map of the same definition goes on
-    // with what is in it.
+    // Where what is loaded is pinned, and where what was pinned before is taken up again: a program of the
+    // same object and function, with the same maps, is not loaded a second time; a map of the same definition
+    // goes on with what is in it.
     struct Pinning {
         const KernelPort* kernel;
         InterfacePins pins;

@@ -51,9 +51,10 @@ std::multimap<std::uint32_t, std::string> pinned_links(const std::string& root) 
         if (entry->is_directory(error)) continue;
         const Descriptor pinned(bpf_obj_get(entry->path().c_str()));
         bpf_link_info info{};
-        const bool is_link = pinned && fs::read_symlink("/proc/self/fd/" + std::to_string(pinned.get()), error)
-                                               .string()
-                                               .find("bpf_link") != std::string::npos;
+        const bool is_link =
+            pinned && fs::read_symlink("/proc/self/fd/" + std::to_string(pinned.get()), error)
+                              .string()
+                              .find("bpf_link") != std::string::npos;
         if (is_link && KernelPort().link_info(pinned.get(), info) == 0) pins.emplace(info.id, entry->path());
     }
     return pins;
@@ -91,7 +92,9 @@ std::int64_t unix_ms_of_boot_ns(std::uint64_t boot_ns) {
     timespec wall{}, boot{};
     clock_gettime(CLOCK_REALTIME, &wall);
     clock_gettime(CLOCK_BOOTTIME, &boot);
-    const auto ms = [](const timespec& time) { return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000; };
+    const auto ms = [](const timespec& time) {
+        return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+    };
     return ms(wall) - ms(boot) + static_cast<std::int64_t>(boot_ns / 1'000'000);
 }
 
@@ -106,9 +109,8 @@ struct Host {
 Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifindex) {
     Owner owner;
     if (!host.links) return owner;
-    const auto link = std::ranges::find_if(*host.links, [&](const Link& one) {
-        return one.program == program.id && one.ifindex == ifindex;
-    });
+    const auto link = std::ranges::find_if(
+        *host.links, [&](const Link& one) { return one.program == program.id && one.ifindex == ifindex; });
     owner.kind = Owner::Kind::netlink;
     if (link != host.links->end()) {
         owner.kind = Owner::Kind::link;
@@ -164,8 +166,10 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
 }
 
 Result<SurveyedInterface> survey_interface(const Host& host, const std::string& name) {
-    SurveyedInterface surveyed{.name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
-    if (surveyed.ifindex == 0) return failure("there is no interface '" + name + "' in this network namespace", ENODEV);
+    SurveyedInterface surveyed{
+        .name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
+    if (surveyed.ifindex == 0)
+        return failure("there is no interface '" + name + "' in this network namespace", ENODEV);
     LIBBPF_OPTS(bpf_xdp_query_opts, shown);
     if (const int error = KernelPort().query_xdp(surveyed.ifindex, shown); error != 0)
         return failure("ask for the programs on " + name + ": " + errno_text(error), -error);
@@ -178,7 +182,8 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
     for (const Hook hook : {Hook::tcx_ingress, Hook::tcx_egress}) {
         std::vector<std::uint32_t> programs;
         KernelPort().query_tcx(surveyed.ifindex, hook, programs); // a kernel without TCX has none
-        for (const std::uint32_t id : programs) add(hook == Hook::tcx_ingress ? "tcx ingress" : "tcx egress", id);
+        for (const std::uint32_t id : programs)
+            add(hook == Hook::tcx_ingress ? "tcx ingress" : "tcx egress", id);
     }
     return surveyed;
 }
@@ -191,7 +196,8 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
     if (wanted.empty()) {
         struct if_nameindex* const all = ::if_nameindex();
         if (all == nullptr) return failure("ask for the interfaces: " + errno_text(errno), errno);
-        for (const struct if_nameindex* one = all; one->if_index != 0; ++one) wanted.emplace_back(one->if_name);
+        for (const struct if_nameindex* one = all; one->if_index != 0; ++one)
+            wanted.emplace_back(one->if_name);
         ::if_freenameindex(all);
     }
     Host host{.bpffs = bpffs, .links = links_of_host(), .pins = {}, .holders = {}};
@@ -207,15 +213,6 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
         surveyed.push_back(std::move(*interface));
     }
     return surveyed;
-}
-
-Result<Descriptor> count_runs() {
-    Descriptor counting(bpf_enable_stats(BPF_STATS_RUN_TIME));
-    if (!counting)
-        return failure("have the kernel count runs: " + errno_text(counting.get()) +
-                           (counting.get() == -EPERM ? "; it takes CAP_SYS_ADMIN" : ""),
-                       -counting.get());
-    return counting;
 }
 
 } // namespace homeostat::bpf

@@ -15,7 +15,7 @@ namespace homeostat::bpf {
 // Whose program it is, as far as the kernel tells.
 struct Owner {
     enum class Kind {
-        homeostat, // an instance of ours pins its link
+        homeostat,  // an instance of ours pins its link
         dispatcher, // libxdp's
         link,       // a bpf_link of somebody's
         netlink,    // as by `ip link`: nobody holds it
@@ -46,12 +46,9 @@ struct SurveyedInterface {
     std::vector<SurveyedProgram> programs; // XDP first
 };
 
-// The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails where one that
-// is named is not there. `bpffs` is where our instances' pins are.
+// The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails
+// where one that is named is not there. `bpffs` is where our instances' pins are.
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
                                                          const std::string& bpffs);
-
-// The kernel counts runs of programs while this lives, which costs each run about 70 ns. Takes CAP_SYS_ADMIN.
-Result<Descriptor> count_runs();
 
 } // namespace homeostat::bpf

@@ -88,7 +88,8 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     const auto& [version, mode] = *undo.before;
     const Descriptor program(kernel.open_pin(pins.program(version)));
     if (!program)
-        return failure("open the pin of program " + version + ": " + errno_text(program.get()), -program.get());
+        return failure("open the pin of program " + version + ": " + errno_text(program.get()),
+                       -program.get());
     if (*link && (*link)->mode() == mode) return (*link)->update({program.get(), version});
     if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
     auto guard = Guard::adopt(kernel, pins, ifindex);

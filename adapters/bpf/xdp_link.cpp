@@ -62,7 +62,8 @@ std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, cons
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(pins.programs(), error)) {
         Descriptor program(kernel.open_pin(entry.path()));
-        if (program && id_of_program(program.get()) == id) return {std::move(program), version_of_pin(entry.path())};
+        if (program && id_of_program(program.get()) == id)
+            return {std::move(program), version_of_pin(entry.path())};
     }
     return {};
 }
@@ -110,9 +111,9 @@ std::uint32_t id_of_program(int program) {
     return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
 }
 
-Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins, const PinnedProgram& program,
-                                const std::string& interface, unsigned ifindex, XdpMode mode,
-                                std::int64_t* accepted_ns) {
+Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
+                                const PinnedProgram& program, const std::string& interface, unsigned ifindex,
+                                XdpMode mode, std::int64_t* accepted_ns) {
     Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
     const std::int64_t accepted = monotonic_ns();
     if (!created) {
@@ -130,7 +131,8 @@ Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& p
     if (auto shown = link.verify(program.descriptor); !shown) {
         // What is not as it was meant must not stay.
         const auto removed = link.remove();
-        return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what), shown.error().number);
+        return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what),
+                       shown.error().number);
     }
     if (accepted_ns != nullptr) *accepted_ns = accepted;
     return link;
@@ -176,7 +178,8 @@ Result<void> XdpLink::hold(const PinnedProgram& program) {
 
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
     if (id_of_program(program.descriptor) == program_id_) return {};
-    if (!program_) return failure("the link holds program " + std::to_string(program_id_) + ", which is none of ours");
+    if (!program_)
+        return failure("the link holds program " + std::to_string(program_id_) + ", which is none of ours");
     const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
     const std::int64_t accepted = monotonic_ns();
     if (error != 0) {
@@ -201,7 +204,8 @@ Result<void> XdpLink::remove() {
     if (detached != 0) return failure("detach link: " + reason(detached, {}), -detached);
     const int unpinned = kernel_->unpin(pins_.link());
     link_ = Descriptor();
-    if (unpinned != 0 && unpinned != -ENOENT) return failure("unpin the link: " + errno_text(unpinned), -unpinned);
+    if (unpinned != 0 && unpinned != -ENOENT)
+        return failure("unpin the link: " + errno_text(unpinned), -unpinned);
     return {};
 }
 
@@ -210,8 +214,8 @@ Result<void> XdpLink::verify(int program) const {
     const auto shown = attached_program(ifindex_, *kernel_);
     if (!shown) return std::unexpected(shown.error());
     if (*shown && (*shown)->id == id && (*shown)->mode == mode_) return {};
-    return failure("the kernel accepted program " + std::to_string(id) + " in mode " + std::string(to_text(mode_)) +
-                       " but shows " + (*shown ? describe(**shown) : "none"),
+    return failure("the kernel accepted program " + std::to_string(id) + " in mode " +
+                       std::string(to_text(mode_)) + " but shows " + (*shown ? describe(**shown) : "none"),
                    EIO);
 }
 

@@ -20,7 +20,8 @@ struct AttachedProgram {
 };
 
 // The program that handles packets: native before generic before offloaded, where there are several.
-Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel = KernelPort());
+Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex,
+                                                        const KernelPort& kernel = KernelPort());
 
 // The program's name in the kernel (15 characters at most), or "" where that may not be asked.
 std::string program_name(std::uint32_t program_id);
@@ -41,16 +42,18 @@ struct PinnedProgram {
 // Every change is read back: success is what the kernel shows. Move-only. Thread: that of the datapath.
 class XdpLink {
   public:
-    // Fails with the errno and its known causes on this interface, and leaves nothing attached. `interface` is for the text.
-    // A pin of a link that is dead is replaced. `accepted_ns` becomes CLOCK_MONOTONIC when the kernel took the program.
-    static Result<XdpLink> attach(const KernelPort& kernel, const InterfacePins& pins, const PinnedProgram& program,
-                                  const std::string& interface, unsigned ifindex, XdpMode mode,
-                                  std::int64_t* accepted_ns = nullptr);
+    // Fails with the errno and its known causes on this interface, and leaves nothing attached. `interface`
+    // is for the text. A pin of a link that is dead is replaced. `accepted_ns` becomes CLOCK_MONOTONIC when
+    // the kernel took the program.
+    static Result<XdpLink> attach(const KernelPort& kernel, const InterfacePins& pins,
+                                  const PinnedProgram& program, const std::string& interface,
+                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr);
 
-    // The pinned link, where it holds the device that has this index here, and the device shows its program: after
-    // a move between network namespaces the bare index alone may name another device. Otherwise none, and
-    // the pin is left as it is. `ifindex` may be 0.
-    static Result<std::optional<XdpLink>> adopt(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex);
+    // The pinned link, where it holds the device that has this index here, and the device shows its program:
+    // after a move between network namespaces the bare index alone may name another device. Otherwise none,
+    // and the pin is left as it is. `ifindex` may be 0.
+    static Result<std::optional<XdpLink>> adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                                unsigned ifindex);
 
     // Whether adopt() would find it still.
     bool is_live(unsigned ifindex) const;
@@ -60,15 +63,16 @@ class XdpLink {
     // "" where it holds a program that is not pinned by us.
     const std::string& version() const { return version_; }
 
-    // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that was
-    // put there. On failure the old program goes on.
+    // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that
+    // was put there. On failure the old program goes on.
     Result<void> update(const PinnedProgram& program, std::int64_t* accepted_ns = nullptr);
 
     // Detaches and unpins. Once it was detached it is gone, also where this fails.
     Result<void> remove();
 
   private:
-    XdpLink(const KernelPort& kernel, const InterfacePins& pins, Descriptor link, unsigned ifindex, XdpMode mode)
+    XdpLink(const KernelPort& kernel, const InterfacePins& pins, Descriptor link, unsigned ifindex,
+            XdpMode mode)
         : kernel_(&kernel), pins_(pins), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
     Result<void> hold(const PinnedProgram& program);

@@ -22,6 +22,7 @@ int decisions_command(const std::vector<std::string>& arguments);
 int eval_command(const std::vector<std::string>& arguments);
 int explain_command(const std::vector<std::string>& arguments);
 int signals_command(const std::vector<std::string>& arguments);
+int status_command(const std::vector<std::string>& arguments);
 int symptoms_command(const std::vector<std::string>& arguments);
 int whynot_command(const std::vector<std::string>& arguments);
 int check_command(const std::vector<std::string>& arguments);

@@ -41,7 +41,8 @@ std::string text(const json::value& value) { return value.is_string() ? std::str
 double number(const json::value& value) { return value.is_number() ? value.to_number<double>() : 0; }
 
 // In the child, between fork and exec: only what is safe there.
-[[noreturn]] void become_controller(int out, const std::string& config, const std::string& instance, bool verbose) {
+[[noreturn]] void become_controller(int out, const std::string& config, const std::string& instance,
+                                    bool verbose) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     sigset_t none;
     sigemptyset(&none);

@@ -11,8 +11,9 @@ namespace homeostat::cli {
 
 namespace {
 
-constexpr std::array<Command, 11> all_commands{
+constexpr std::array<Command, 12> all_commands{
     {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
+     {"status", "what is attached to interfaces, by whom and since when", status_command},
      {"detach", "undo all that a controller left attached", detach_command},
      {"check", "say what is wrong in configurations and policies", check_command},
      {"test", "run unit tests of policies", test_command},

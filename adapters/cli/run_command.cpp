@@ -163,7 +163,8 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
     line.options.add_options()("config,c", po::value<std::string>()->required()->value_name("FILE"),
                                "the controller's configuration")("shadow", "decide and log, touch nothing")(
         "detach-on-exit", "when stopped, detach everything and remove all traces")(
-        "instance", po::value<std::string>()->value_name("NAME"), "instead of the configuration's controller.instance")(
+        "instance", po::value<std::string>()->value_name("NAME"),
+        "instead of the configuration's controller.instance")(
         "json", "print decisions as JSON lines on standard output")(
         "signals", po::value<std::string>()->value_name("DURATION"),
         "with --json, also print all signals that often, such as 1s");

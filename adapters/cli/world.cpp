@@ -4,6 +4,7 @@
 #include "adapters/bpf/map_sensor.hpp"
 #include "adapters/bpf/observed.hpp"
 #include "adapters/bpf/ring_sensor.hpp"
+#include "adapters/cli/place.hpp"
 #include "adapters/procfs/proc_sensor.hpp"
 #include "adapters/rtnetlink/link_sensor.hpp"
 #include "knowledge/overloaded.hpp"
@@ -67,10 +68,6 @@ Result<void> open_sensors(World& world, const LoadedConfig& loaded, const Sensor
 }
 
 } // namespace
-
-bpf::InstancePlace place_of(const ControllerConfig& config) {
-    return {.name = config.instance, .bpffs = config.bpffs, .state = config.state_folder};
-}
 
 Result<World> open_world(const LoadedConfig& loaded) {
     auto opened_datapath = bpf::XdpDatapath::open(

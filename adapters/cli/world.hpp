@@ -2,7 +2,6 @@
 // controller works in.
 #pragma once
 
-#include "adapters/bpf/instance.hpp"
 #include "adapters/cli/load.hpp"
 #include "engine/ports.hpp"
 
@@ -21,11 +20,9 @@ struct World {
     std::function<Result<void>()> detach = [] { return Result<void>{}; };
 };
 
-// Where the configuration's controller keeps its pins and its state.
-bpf::InstancePlace place_of(const ControllerConfig& config);
-
-// Loads every program or takes it up, takes back a change that was cut short, and opens a sensor for each of the
-// configuration's. Fails with the verifier's words where a program is rejected; nothing new is attached yet.
+// Loads every program or takes it up, takes back a change that was cut short, and opens a sensor for each of
+// the configuration's. Fails with the verifier's words where a program is rejected; nothing new is attached
+// yet.
 Result<World> open_world(const LoadedConfig& loaded);
 
 // The same for a controller that only looks: nothing is loaded, attached, written or consumed.

@@ -1,4 +1,5 @@
-// How a controller ends, what it leaves, and how the next one goes on; and interfaces may go and come under it.
+// How a controller ends, what it leaves, and how the next one goes on; and interfaces may go and come under
+// it.
 
 #include "tests/system/controller.hpp"
 
@@ -91,7 +92,8 @@ TEST_F(Owners, TwoControllersOfOneInstanceAreOneTooMany) {
     first.await(outcome_with("counter"), "the baseline");
     const Finished second = run_to_end({homeostat(), "run", "-c", config}, {.in = &host()});
     EXPECT_EQ(second.code, 1);
-    EXPECT_NE(second.errors.find("another controller owns this instance"), std::string::npos) << second.errors;
+    EXPECT_NE(second.errors.find("another controller owns this instance"), std::string::npos)
+        << second.errors;
     EXPECT_EQ(first.stop(), 0);
 }
 

@@ -1,5 +1,5 @@
-// A process that changes an interface again and again, and is to be killed: it opens the datapath, prints "open",
-// and goes around the states of transaction_states.hpp.
+// A process that changes an interface again and again, and is to be killed: it opens the datapath, prints
+// "open", and goes around the states of transaction_states.hpp.
 //
 // crash_worker BPFFS STATE CALL: kills itself before its CALL-th call to the kernel after that; 0: never.
 

@@ -59,7 +59,8 @@ class DatapathTest : public testing::Test {
 
     void open(const std::vector<std::string>& interfaces) {
         datapath_.reset();
-        auto opened = XdpDatapath::open(options(), {source("pass", "counting", "count_pass"),
+        auto opened = XdpDatapath::open(options(),
+                                        {source("pass", "counting", "count_pass"),
                                          source("drop", "counting", "count_drop"),
                                          source("broken", "out_of_bounds"), source("odd", "conflicting")},
                                         interfaces);
@@ -68,7 +69,9 @@ class DatapathTest : public testing::Test {
     }
 
     DatapathOptions options() const {
-        return {.place = {.name = "test", .bpffs = mount_->path() + "/homeostat", .state = testing::TempDir() + mount_->path()},
+        return {.place = {.name = "test",
+                          .bpffs = mount_->path() + "/homeostat",
+                          .state = testing::TempDir() + mount_->path()},
                 .anchored = false,
                 .guard_kind = {},
                 .kernel = KernelPort()};
@@ -94,7 +97,8 @@ class DatapathTest : public testing::Test {
         const auto maps = datapath_->maps_named("verdict_counters");
         EXPECT_TRUE(maps && maps->size() == 2) << "one for each interface";
         const std::uint32_t key = program == "pass" ? 1 : 0;
-        std::vector<std::array<std::uint64_t, 2>> counters(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+        std::vector<std::array<std::uint64_t, 2>> counters(
+            static_cast<std::size_t>(libbpf_num_possible_cpus()));
         EXPECT_EQ(bpf_map_lookup_elem(maps->back().descriptor.get(), &key, counters.data()), 0);
         std::uint64_t sum = 0;
         for (const auto& [count, bytes] : counters) sum += count;

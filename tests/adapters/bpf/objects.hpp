@@ -24,7 +24,8 @@ inline ProgramSource source(const std::string& name, const std::string& object,
                             const std::string& function = "") {
     auto layout = read_layout(object_path(object));
     if (!layout) throw std::runtime_error(layout.error().what);
-    return {name, object_path(object), function, "", std::make_shared<const ObjectLayout>(std::move(*layout))};
+    return {name, object_path(object), function, "",
+            std::make_shared<const ObjectLayout>(std::move(*layout))};
 }
 
 // Runs a program in the kernel, so many times, without any interface. Returns its verdict.

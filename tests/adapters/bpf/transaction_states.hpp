@@ -1,5 +1,5 @@
-// States of an interface that a test goes around, each with an entry that belongs to it, so that a mixture of two
-// is seen. In every one UDP is dropped.
+// States of an interface that a test goes around, each with an entry that belongs to it, so that a mixture of
+// two is seen. In every one UDP is dropped.
 #pragma once
 
 #include "adapters/bpf/datapath.hpp"
@@ -20,7 +20,8 @@ inline DatapathOptions options_at(const std::string& bpffs, const std::string& s
 }
 
 inline std::vector<ProgramSource> state_programs() {
-    std::vector<ProgramSource> programs{source("first", "twins", "first"), source("second", "twins", "second")};
+    std::vector<ProgramSource> programs{source("first", "twins", "first"),
+                                        source("second", "twins", "second")};
     programs[0].twin = "first_tc";
     programs[1].twin = "second_tc";
     return programs;
@@ -45,8 +46,8 @@ inline const std::vector<DesiredInterface>& states() {
 inline std::optional<std::size_t> state_of(const ActualInterface& actual) {
     for (std::size_t i = 0; i < states().size(); ++i) {
         const DesiredInterface& wanted = states()[i];
-        if (actual.xdp && actual.xdp->program == wanted.program && actual.xdp->mode == wanted.ladder.front() &&
-            actual.entries == wanted.entries)
+        if (actual.xdp && actual.xdp->program == wanted.program &&
+            actual.xdp->mode == wanted.ladder.front() && actual.entries == wanted.entries)
             return i;
     }
     return std::nullopt;
@@ -62,9 +63,10 @@ inline std::vector<Step> steps_between(std::size_t from, std::size_t to) {
 }
 
 inline std::string text_of(const ActualInterface& actual) {
-    std::string text =
-        actual.xdp ? actual.xdp->program + " in mode " + std::string(to_text(actual.xdp->mode)) : "nothing attached";
-    for (const auto& [entry, value] : actual.entries) text += ", " + entry.map + "." + entry.key + " = " + value_text(value);
+    std::string text = actual.xdp ? actual.xdp->program + " in mode " + std::string(to_text(actual.xdp->mode))
+                                  : "nothing attached";
+    for (const auto& [entry, value] : actual.entries)
+        text += ", " + entry.map + "." + entry.key + " = " + value_text(value);
     return text;
 }
 

@@ -1,13 +1,13 @@
 // Transactions that are cut short: a call to the kernel fails, or the process is killed before it. Whatever
-// happens, the interface is in the state from before or in the one that was wanted, never between, and what the
-// programs drop does not get through.
+// happens, the interface is in the state from before or in the one that was wanted, never between, and what
+// the programs drop does not get through.
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
 #include "tests/adapters/bpf/transaction_states.hpp"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <net/if.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -193,8 +193,8 @@ class CrashTest : public TransactionTest {
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
         const std::string program = HOMEOSTAT_BINARY_DIR "/tests/crash_worker";
         const std::string call = std::to_string(kill_at_call);
-        const std::array<const char*, 5> arguments{program.c_str(), mount_->path().c_str(), state_.c_str(), call.c_str(),
-                                                   nullptr};
+        const std::array<const char*, 5> arguments{program.c_str(), mount_->path().c_str(), state_.c_str(),
+                                                   call.c_str(), nullptr};
         const int error = ::posix_spawn(&worker_, program.c_str(), &actions, nullptr,
                                         const_cast<char* const*>(arguments.data()), environ);
         posix_spawn_file_actions_destroy(&actions);
@@ -230,7 +230,8 @@ TEST_F(CrashTest, WhereverItIsKilledTheStateIsWholeAndNothingGetsThrough) {
     datapath_.reset();
     auto receiver = lab::receive_udp(lab_->host, discard);
     ASSERT_TRUE(receiver) << receiver.error().what;
-    auto flood = lab::flood_udp(lab_->peer, {.packets_per_second = 2'000, .bounds = {.time = std::chrono::minutes(30)}});
+    auto flood = lab::flood_udp(lab_->peer,
+                                {.packets_per_second = 2'000, .bounds = {.time = std::chrono::minutes(30)}});
     ASSERT_TRUE(flood) << flood.error().what;
 
     // Once around the states takes this many calls at most: so each boundary comes, and then random moments.

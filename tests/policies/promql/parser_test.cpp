@@ -305,8 +305,8 @@ TEST(Parser, ExperimentalSyntaxIsRefusedAsSuch) {
                              "vector(end())",
                              "range()",
                              "integral(a[5m])",
-                              "a >/ -Inf",
-                              "a </ 5",
+                             "a >/ -Inf",
+                             "a </ 5",
                              "sum(a >/ 5)"})
         EXPECT_NE(errors_of(text)[0].what.find("not supported"), std::string::npos) << text;
     EXPECT_EQ(tree("a + fill"), "(a + fill)");
