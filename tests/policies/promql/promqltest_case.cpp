@@ -93,6 +93,7 @@ void read_range(Duration& from, Duration& to, Duration& step, std::string_view& 
     to = parse_time(take_word(line));
     if (!accept(line, "step")) throw Malformed{"a range without 'step'"};
     step = parse_time(take_word(line));
+    if (to < from) throw Malformed{"a range that ends before it begins"};
     if (step <= Duration{} || (to - from) / step > 100'000) throw Malformed{"a range of too many steps"};
 }
 
