@@ -41,6 +41,14 @@ std::optional<std::vector<Link>> links_of_host() {
     return links;
 }
 
+// By an entry of /proc/PID/fd: one that was opened by its pin has another name than the one that made the
+// link.
+bool is_link_descriptor(const fs::path& entry) {
+    std::error_code error;
+    const std::string target = fs::read_symlink(entry, error);
+    return target == "anon_inode:bpf_link" || target == "anon_inode:bpf-link";
+}
+
 // Paths below a BPF file system, by the id of the link that is pinned there.
 std::multimap<std::uint32_t, std::string> pinned_links(const std::string& root) {
     std::multimap<std::uint32_t, std::string> pins;
@@ -51,10 +59,7 @@ std::multimap<std::uint32_t, std::string> pinned_links(const std::string& root) 
         if (entry->is_directory(error)) continue;
         const Descriptor pinned(bpf_obj_get(entry->path().c_str()));
         bpf_link_info info{};
-        const bool is_link =
-            pinned && fs::read_symlink("/proc/self/fd/" + std::to_string(pinned.get()), error)
-                              .string()
-                              .find("bpf_link") != std::string::npos;
+        const bool is_link = pinned && is_link_descriptor("/proc/self/fd/" + std::to_string(pinned.get()));
         if (is_link && KernelPort().link_info(pinned.get(), info) == 0) pins.emplace(info.id, entry->path());
     }
     return pins;
@@ -76,8 +81,7 @@ std::multimap<std::uint32_t, std::string> holders_of_links() {
         if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
         std::error_code gone;
         for (const auto& descriptor : fs::directory_iterator(process.path() / "fd", gone)) {
-            const std::string target = fs::read_symlink(descriptor.path(), gone);
-            if (gone || target.find("bpf_link") == std::string::npos) continue;
+            if (!is_link_descriptor(descriptor.path())) continue;
             std::ifstream info(process.path() / "fdinfo" / descriptor.path().filename());
             for (std::string line; std::getline(info, line);)
                 if (line.starts_with("link_id:"))

@@ -134,11 +134,14 @@ void InLab::SetUp() {
     lab_.emplace(must(lab::Lab::create("hs" + std::to_string(::getpid()) + "-" + std::to_string(++count))));
 }
 
+Config InLab::placed(Config config) const {
+    config.objects += "bpffs = \"" + bpffs() + "\"\nstate = \"" + folder_.path().string() + "/state\"\n";
+    return config;
+}
+
 std::string InLab::files(const Config& config, const Policy& policy) const {
     folder_.write("policy.toml", policy.text());
-    Config placed = config;
-    placed.objects += "bpffs = \"" + bpffs() + "\"\nstate = \"" + folder_.path().string() + "/state\"\n";
-    return folder_.write("config.toml", placed.text());
+    return folder_.write("config.toml", placed(config).text());
 }
 
 Controller InLab::start(const Config& config, const Policy& policy, std::vector<std::string> more) const {

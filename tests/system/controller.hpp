@@ -82,7 +82,9 @@ class InLab : public testing::Test {
     // Where the controller's pins are.
     std::string bpffs() const { return pins_->path() + "/homeostat"; }
 
-    // Writes both files.
+    // The configuration, with its pins and its state in places of this test.
+    Config placed(Config config) const;
+    // Writes both files, so placed.
     std::string files(const Config& config, const Policy& policy) const;
     // When it is stopped, it detaches.
     Controller start(const Config& config, const Policy& policy, std::vector<std::string> more = {}) const;

@@ -45,10 +45,10 @@ TEST_F(Reload, AHangupBeforeTheFirstGenerationIsLoadedReloadsItAfterwards) {
     ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
     Controller controller = Controller::start(host(), path);
     std::ofstream pipe(path); // opens once the controller reads
-    const std::string later = folder_.write("later.toml", config.text());
+    const std::string later = folder_.write("later.toml", placed(config).text());
     std::filesystem::rename(later, path);
     controller.signal(SIGHUP);
-    pipe << config.text();
+    pipe << placed(config).text();
     pipe.close();
     controller.await_log("generation 2 is loaded");
     EXPECT_EQ(controller.stop(), 0);

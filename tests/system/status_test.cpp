@@ -8,13 +8,18 @@ namespace {
 
 class Status : public InLab {
   protected:
+    void SetUp() override {
+        InLab::SetUp();
+        if (!IsSkipped()) config_ = files({}, {});
+    }
+
     Finished status(std::vector<std::string> more = {}) const {
         std::vector<std::string> words{homeostat(), "status", "-c", config_};
         words.insert(words.end(), more.begin(), more.end());
         return run_to_end(std::move(words), {.in = &host()});
     }
 
-    std::string config_ = files({}, {});
+    std::string config_;
 };
 
 TEST_F(Status, NamesOurProgramsWithTheirInstanceAlsoWhileNoControllerRuns) {
