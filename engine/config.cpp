@@ -10,6 +10,12 @@
 
 namespace homeostat {
 
+std::string instance_name_mistake(std::string_view name) {
+    if (!name.empty() && name.size() <= 64 && name.find_first_of("./") == std::string_view::npos) return {};
+    return "an instance cannot be named '" + std::string(name) +
+           "': expected 1 to 64 characters, without '.' and '/'";
+}
+
 DesiredState ControllerConfig::baseline() const {
     DesiredState state;
     for (const InterfaceSpec& interface : interfaces) state[interface.name] = interface.baseline;
@@ -73,9 +79,8 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
                        "expected a path such as \"/run/homeostat/eth0.sock\", or \"none\"");
     if (const auto name = table->text("instance")) {
         config.instance = name->text;
-        if (name->text.empty() || name->text.find_first_of("./") != std::string::npos)
-            table->mistake(name->position(0), "an instance cannot be named '" + name->text + "'",
-                           "expected a name without '.' and '/', such as \"edge\"");
+        if (const std::string mistake = instance_name_mistake(name->text); !mistake.empty())
+            table->mistake(name->position(0), mistake, "such as \"edge\"");
     }
     for (auto [key, folder] : {std::pair("bpffs", &config.bpffs), std::pair("state", &config.state_folder)})
         if (const auto path = table->text(key)) {

@@ -142,6 +142,9 @@ struct ControllerConfig {
     DesiredState baseline() const;
 };
 
+// What is wrong with the name of an instance; "" where nothing is. It names folders, and pins.
+std::string instance_name_mistake(std::string_view name);
+
 // All mistakes of the text are told at once. None where its TOML is broken; after any other mistake there is
 // what could be read, to look for more of them: whoever means to run it looks at the diagnostics first.
 std::optional<ControllerConfig> read_config(std::string_view text, const std::string& file,

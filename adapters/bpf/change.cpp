@@ -2,14 +2,13 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/map_entries.hpp"
+#include "adapters/bpf/recovery.hpp"
 
 #include <net/if.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <ranges>
 
 namespace homeostat::bpf {
 
@@ -43,6 +42,12 @@ std::int64_t unix_ms() {
 Result<void> Change::run(const std::vector<Step>& steps) {
     const auto owned_before = interface_.owned;
     const std::int64_t attached_before = interface_.attached_unix_ms;
+    // What could not be taken back before is tried once more; then it is told, and left as it is.
+    if (std::string again = take_back_unfinished(instance_, kernel_); !again.empty()) {
+        notes_.push_back(std::move(again));
+        if (instance_.unfinished())
+            if (auto left = instance_.abandon(); !left) return left;
+    }
     if (!is_atomic(steps) || instance_.journal_stays()) {
         if (auto begun = instance_.begin(interface_.name); !begun) return begun;
         journaled_ = true;
@@ -98,6 +103,8 @@ Result<void> Change::perform(const AttachXdp& step) {
         return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
     if (auto free = refuse_foreign(*ifindex); !free) return free;
     if (auto noted = note_xdp(); !noted) return noted;
+    follow_with_guard(kernel_, interface_,
+                      *ifindex); // resident from here on; where it cannot be, a switch will tell
     return climb(step.program, step.ladder, *ifindex);
 }
 
@@ -108,9 +115,7 @@ Result<void> Change::perform(const ReplaceXdp& step) {
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
-    if (!updated) undo_.pop_back(); // it leaves the old program by itself
-    return updated;
+    return interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
 }
 
 // The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
@@ -123,7 +128,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (!loaded) return std::unexpected(loaded.error());
     const XdpMode before = interface_.link->mode();
     if (auto noted = note_xdp(); !noted) return noted;
-    const std::string cover_said = cover(*loaded);
+    const std::string cover_said = cover(*loaded, *ifindex);
 
     const std::int64_t start = monotonic_ns();
     auto removed = interface_.link->remove();
@@ -133,7 +138,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
                      " while switching from " + std::string(to_text(before)) + " to " +
                      std::string(to_text(interface_.link->mode())) + cover_said);
-    return interface_.guard ? interface_.guard->disarm() : Result<void>{};
+    return armed_ ? interface_.guard->disarm() : Result<void>{};
 }
 
 Result<void> Change::perform(const DetachXdp&) {
@@ -152,8 +157,7 @@ Result<void> Change::perform(const DetachXdp&) {
 }
 
 Result<unsigned> Change::find_interface() {
-    const unsigned ifindex = ::if_nametoindex(interface_.name.c_str());
-    if (interface_.link && !interface_.link->is_live(ifindex)) interface_.link.reset();
+    const unsigned ifindex = follow_device(kernel_, interface_);
     if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
     return ifindex;
 }
@@ -197,10 +201,13 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
 }
 
 // Arms the guard. Returns what to say of the gap.
-std::string Change::cover(const LoadedPrograms::Program& next) {
-    if (!interface_.guard || next.twin < 0) return ", uncovered: the program has no TC twin";
-    if (auto armed = interface_.guard->arm(next.twin); !armed) return ", uncovered: " + armed.error().what;
-    return ", covered by the TC guard";
+std::string Change::cover(const LoadedPrograms::Program& next, unsigned ifindex) {
+    if (next.twin < 0) return ", uncovered: the program has no TC twin";
+    if (std::string obstacle = follow_with_guard(kernel_, interface_, ifindex); !obstacle.empty())
+        return ", uncovered: " + obstacle;
+    const auto armed = interface_.guard->arm(next.twin);
+    armed_ = true; // also where somebody stands before it
+    return armed ? ", covered by the TC guard" : ", uncovered: " + armed.error().what;
 }
 
 Result<void> Change::note(Undo undo) {
@@ -212,9 +219,7 @@ Result<void> Change::note(Undo undo) {
 
 Result<void> Change::note_xdp() {
     if (!interface_.link) return note(RestoreXdp{});
-    if (interface_.link->version().empty())
-        return failure("the link holds program " + std::to_string(interface_.link->program_id()) +
-                       ", which is none of ours: somebody put it there");
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
 }
 
@@ -227,23 +232,10 @@ Result<void> Change::commit() {
     return instance_.commit(interface_.name, now);
 }
 
-// Takes all steps back, the last one first.
 std::string Change::roll_back() {
-    std::string failures;
     interface_.link.reset(); // the pins know better from here on
-    for (const Undo& undo : std::views::reverse(undo_))
-        if (auto undone = take_back(kernel_, interface_.pins, interface_.name, undo); !undone)
-            failures += "; and undoing failed: " + undone.error().what;
-    if (interface_.guard)
-        if (auto disarmed = interface_.guard->disarm(); !disarmed)
-            failures += "; and the guard stays armed: " + disarmed.error().what;
-    auto link = XdpLink::adopt(kernel_, interface_.pins, ::if_nametoindex(interface_.name.c_str()));
-    if (link)
-        interface_.link = std::move(*link);
-    else
-        failures += "; and " + link.error().what;
-    if (journaled_)
-        if (auto abandoned = instance_.abandon(); !abandoned) failures += "; and " + abandoned.error().what;
+    const std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
+    follow_device(kernel_, interface_);
     return failures;
 }
 

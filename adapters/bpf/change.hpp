@@ -39,17 +39,19 @@ class Change {
     Result<void> refuse_foreign(unsigned ifindex) const;
     Result<void> require_link(unsigned ifindex) const;
     Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
-    std::string cover(const LoadedPrograms::Program& next);
+    std::string cover(const LoadedPrograms::Program& next, unsigned ifindex);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
     Result<void> commit();
-    std::string roll_back(); // what to add to the error; "" where all went well
+    // Takes all steps back, the last one first. What to add to the error; "" where all went well.
+    std::string roll_back();
 
     const KernelPort& kernel_;
     Instance& instance_;
     ManagedInterface& interface_;
     std::vector<std::string>& notes_;
     bool journaled_ = false;
+    bool armed_ = false;
     std::vector<Undo> undo_;
     std::int64_t accepted_ns_ = 0;
 };

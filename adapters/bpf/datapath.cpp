@@ -3,6 +3,7 @@
 #include "adapters/bpf/change.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/map_entries.hpp"
+#include "adapters/bpf/recovery.hpp"
 #include "adapters/bpf/undo.hpp"
 
 #include <net/if.h>
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <ranges>
 #include <set>
 
 namespace homeostat::bpf {
@@ -18,14 +18,6 @@ namespace homeostat::bpf {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<std::string> files_in(const std::string& folder) {
-    std::vector<std::string> files;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path());
-    std::ranges::sort(files);
-    return files;
-}
 
 // Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
 // nothing.
@@ -36,8 +28,10 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     if (!link) return std::unexpected(link.error());
     if (*link)
         if (auto removed = (*link)->remove(); !removed) return removed;
-    if (auto guard = Guard::adopt(kernel, pins, ifindex))
-        if (auto removed = guard->remove(); !removed) return removed;
+    auto guard = Guard::adopt(kernel, pins, ifindex);
+    if (!guard) return std::unexpected(guard.error());
+    if (*guard)
+        if (auto removed = (*guard)->remove(); !removed) return removed;
     std::vector<std::string> left = files_in(pins.programs());
     std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
     for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
@@ -45,23 +39,6 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
         if (const int error = kernel.unpin(path); error != 0 && error != -ENOENT)
             return failure("unpin " + path + ": " + errno_text(error), -error);
     return {};
-}
-
-// What a process that was killed had begun and not finished. All of it is taken back: what should be is
-// decided anew. Returns what to tell of it; "" where there was nothing.
-Result<std::string> take_back_unfinished(Instance& instance, const KernelPort& kernel) {
-    if (!instance.unfinished()) return "";
-    const Journal journal = *instance.unfinished();
-    const InterfacePins pins = instance.pins(journal.interface);
-    std::string failures;
-    for (const Undo& undo : std::views::reverse(journal.undo))
-        if (auto undone = take_back(kernel, pins, journal.interface, undo); !undone)
-            failures += "; " + undone.error().what;
-    if (auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(journal.interface.c_str())))
-        if (auto disarmed = guard->disarm(); !disarmed) failures += "; " + disarmed.error().what;
-    if (auto abandoned = instance.abandon(); !abandoned) return std::unexpected(abandoned.error());
-    return journal.interface + ": a change that was cut short was taken back" +
-           (failures.empty() ? "" : ", not wholly" + failures);
 }
 
 // "lab0: detached program guard@0123456789ab (17, drv)"; "" where nothing was attached.
@@ -81,9 +58,8 @@ Result<std::vector<std::string>> detach_instance(const InstancePlace& place, con
         return told;
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
-    auto taken_back = take_back_unfinished(*instance, kernel);
-    if (!taken_back) return std::unexpected(taken_back.error());
-    if (!taken_back->empty()) told.push_back(*taken_back);
+    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
+        told.push_back(std::move(taken_back));
     for (const std::string& name : instance->pinned_interfaces()) {
         const InterfacePins pins = instance->pins(name);
         auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
@@ -104,9 +80,9 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     auto instance = Instance::open(datapath->options_.place, datapath->options_.kernel);
     if (!instance) return std::unexpected(instance.error());
     datapath->instance_ = std::move(*instance);
-    auto taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
-    if (!taken_back) return std::unexpected(taken_back.error());
-    if (!taken_back->empty()) datapath->notes_.push_back(*taken_back);
+    if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
+        !taken_back.empty())
+        datapath->notes_.push_back(std::move(taken_back));
     if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
     for (const std::string& name : interfaces) {
         auto interface = datapath->open_interface(name, programs);
@@ -121,9 +97,10 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
 
 // Interfaces that were managed before, and are no longer.
 Result<void> XdpDatapath::sweep(const std::vector<std::string>& interfaces) {
-    std::vector<std::string> gone;
-    for (const auto& [name, interface] : instance_->manifest().interfaces)
-        if (std::ranges::find(interfaces, name) == interfaces.end()) gone.push_back(name);
+    std::set<std::string> gone;
+    for (const auto& [name, interface] : instance_->manifest().interfaces) gone.insert(name);
+    for (std::string& name : instance_->pinned_interfaces()) gone.insert(std::move(name));
+    for (const std::string& name : interfaces) gone.erase(name);
     for (const std::string& name : gone) {
         const InterfacePins pins = instance_->pins(name);
         if (auto cleared = clear_interface(options_.kernel, pins, name); !cleared)
@@ -150,6 +127,7 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                .programs = std::move(*loaded),
                                .link = std::move(*link),
                                .guard = std::nullopt,
+                               .guard_kind = options_.guard_kind,
                                .owned = {},
                                .attached_unix_ms = 0};
     if (const auto known = instance_->manifest().interfaces.find(name);
@@ -159,14 +137,8 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     }
     if (interface.link)
         notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
-    if (interface.programs.has_twins() && ifindex != 0) {
-        auto guard = Guard::open(options_.kernel, pins, ifindex, options_.guard_kind);
-        if (guard)
-            interface.guard = std::move(*guard);
-        else
-            notes_.push_back(name + ": mode switches will leave a gap: " + guard.error().what);
-    }
-    // Versions that nobody can want back.
+    // The guard is left as it is: the first transaction needs it, and one that was armed is armed for a
+    // reason. Versions that nobody can want back.
     for (const std::string& path : files_in(pins.programs())) {
         const std::string version = version_of_pin(path);
         const bool wanted = interface.programs.knows_version(version) ||
@@ -202,11 +174,10 @@ Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name)
 
 ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     ActualInterface actual;
-    const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
+    const unsigned ifindex = follow_device(options_.kernel, interface);
     actual.present = ifindex != 0;
     actual.up = actual.present && is_up(interface.name);
     actual.index = ifindex;
-    if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
     auto shown = attached_program(ifindex, options_.kernel);
     if (!shown && interface.link)
         shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};

@@ -32,7 +32,8 @@ struct ManagedInterface {
     InterfacePins pins;
     LoadedPrograms programs;
     std::optional<XdpLink> link;
-    std::optional<Guard> guard;         // where a program has a twin
+    std::optional<Guard> guard; // where a program has a twin, from the first transaction on
+    std::optional<Guard::Kind> guard_kind;
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
 };

@@ -3,14 +3,12 @@
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/xdp_link.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace homeostat::bpf {
 
 namespace {
-
-// Of the clsact filter: the first preference, and a handle that nobody else chooses ("home").
-constexpr Filter place{.priority = 1, .handle = 0x686f6d65, .program_id = 0};
 
 // return TCX_NEXT (-1, which to clsact is TC_ACT_UNSPEC): on to the next program.
 Result<Descriptor> load_pass() {
@@ -30,29 +28,52 @@ Result<Descriptor> load_pass() {
 
 std::string twin_of(std::string_view version) { return std::string(version) + "+tc"; }
 
-std::optional<Guard> Guard::adopt(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex) {
+// Of clsact, the first preference, and a handle that is the instance's own: two instances on one interface do
+// not take each other's filters.
+Filter Guard::filter() const {
+    std::uint32_t handle = 2166136261U; // FNV-1a
+    for (const char c : pins_.folder()) handle = (handle ^ static_cast<unsigned char>(c)) * 16777619U;
+    return {.priority = 1, .handle = handle | 1U, .program_id = 0};
+}
+
+Result<std::optional<Guard>> Guard::adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                          unsigned ifindex) {
     if (ifindex == 0) return std::nullopt;
     auto pass = load_pass();
-    if (!pass) return std::nullopt;
+    if (!pass) return std::unexpected(pass.error());
     Guard guard(kernel, pins, ifindex, Kind::tcx);
     guard.pass_ = std::move(*pass);
     guard.link_ = Descriptor(kernel.open_pin(pins.guard()));
-    if (guard.link_) {
-        bpf_link_info info{};
-        // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
-        if (kernel.link_info(guard.link_.get(), info) != 0 || info.xdp.ifindex != ifindex)
-            return std::nullopt;
-        return guard;
+    if (!guard.link_) {
+        if (guard.link_.get() != -ENOENT)
+            return failure("open the pin " + pins.guard() + ": " + errno_text(guard.link_.get()),
+                           -guard.link_.get());
+        guard.kind_ = Kind::clsact;
     }
-    Filter filter = place;
-    if (kernel.find_filter(ifindex, Hook::tcx_ingress, filter) != 0) return std::nullopt;
-    guard.kind_ = Kind::clsact;
-    return guard;
+    return guard.is_live(ifindex) ? std::optional(std::move(guard)) : std::nullopt;
+}
+
+// A bare index may be that of another device in another network namespace, so the device must show the
+// program, too.
+bool Guard::is_live(unsigned ifindex) const {
+    if (ifindex != ifindex_) return false;
+    if (kind_ == Kind::clsact) {
+        Filter there = filter();
+        return kernel_->find_filter(ifindex, Hook::tcx_ingress, there) == 0;
+    }
+    bpf_link_info info{};
+    std::vector<std::uint32_t> shown;
+    // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
+    return kernel_->link_info(link_.get(), info) == 0 && info.xdp.ifindex == ifindex &&
+           kernel_->query_tcx(ifindex, Hook::tcx_ingress, shown) == 0 &&
+           std::ranges::find(shown, info.prog_id) != shown.end();
 }
 
 Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
                           std::optional<Kind> kind) {
-    if (auto there = adopt(kernel, pins, ifindex)) return std::move(*there);
+    auto there = adopt(kernel, pins, ifindex);
+    if (!there) return std::unexpected(there.error());
+    if (*there) return std::move(**there);
     auto pass = load_pass();
     if (!pass) return std::unexpected(pass.error());
     Guard guard(kernel, pins, ifindex, Kind::tcx);
@@ -76,8 +97,9 @@ Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, u
 }
 
 Result<void> Guard::hold(int program) {
-    const int error = kind_ == Kind::tcx ? kernel_->update_link(link_.get(), program, -1)
-                                         : kernel_->add_filter(ifindex_, Hook::tcx_ingress, place, program);
+    const int error = kind_ == Kind::tcx
+                          ? kernel_->update_link(link_.get(), program, -1)
+                          : kernel_->add_filter(ifindex_, Hook::tcx_ingress, filter(), program);
     if (error == 0) return {};
     return failure("put a program in the guard: " + errno_text(error) + capability_hint(error), -error);
 }
@@ -114,7 +136,7 @@ Result<void> Guard::disarm() { return hold(pass_.get()); }
 
 Result<void> Guard::remove() {
     if (kind_ == Kind::clsact) {
-        const int error = kernel_->remove_filter(ifindex_, Hook::tcx_ingress, place);
+        const int error = kernel_->remove_filter(ifindex_, Hook::tcx_ingress, filter());
         if (error == 0 || error == -ENOENT) return {};
         return failure("remove the guard's filter: " + errno_text(error), -error);
     }

@@ -1,8 +1,8 @@
 // Cover for the gap of a mode switch: native and generic XDP cannot be active at once, so between detaching
 // one and attaching the other no XDP program sees the packets. A guard stands at the head of the interface's
 // TC ingress hook all the time and passes everything; it is armed, by one atomic update, with the TC twin of
-// the XDP program for as long as a switch takes. (TCX: kernel documentation, networking/net_cachelines and
-// Documentation/bpf; before Linux 6.6 a clsact filter of the first preference.)
+// the XDP program for as long as a switch takes. Before Linux 6.6, which has no TCX, it is a clsact filter of
+// the first preference.
 #pragma once
 
 #include "adapters/bpf/descriptor.hpp"
@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace homeostat::bpf {
 
@@ -29,8 +30,11 @@ class Guard {
     // where the kernel has it.
     static Result<Guard> open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
                               std::optional<Kind> kind = std::nullopt);
-    // The one that stands there already; none where there is none.
-    static std::optional<Guard> adopt(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex);
+    // The one that stands there already, on the device that has this index here; none where there is none.
+    static Result<std::optional<Guard>> adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                              unsigned ifindex);
+    // Whether adopt() would find it still.
+    bool is_live(unsigned ifindex) const;
 
     // From the next packet on, the twin judges. Fails where the guard is not the first to see packets, and
     // says what is; it is armed all the same then.
@@ -43,10 +47,11 @@ class Guard {
     Kind kind() const { return kind_; }
 
   private:
-    Guard(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex, Kind kind)
-        : kernel_(&kernel), pins_(pins), ifindex_(ifindex), kind_(kind) {}
+    Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)
+        : kernel_(&kernel), pins_(std::move(pins)), ifindex_(ifindex), kind_(kind) {}
     Result<void> hold(int program);
     Result<void> require_first(int program) const;
+    Filter filter() const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -81,10 +82,19 @@ Result<void> require_bpffs(const std::string& root) {
         ENOENT);
 }
 
+// Whether the path is still that of the open file: another owner may have removed it meanwhile.
+bool is_at(const Descriptor& file, const std::string& path) {
+    struct stat open{};
+    struct stat there{};
+    return ::fstat(file.get(), &open) == 0 && ::stat(path.c_str(), &there) == 0 &&
+           open.st_ino == there.st_ino && open.st_dev == there.st_dev;
+}
+
 Result<Descriptor> take_lock(const std::string& path) {
     Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock) return failure("open " + path + ": " + errno_text(errno), errno);
     if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) return failure("lock " + path + ": " + errno_text(errno), errno);
         std::array<char, 32> owner{};
         const ssize_t length = ::read(lock.get(), owner.data(), owner.size() - 1);
         return failure("another controller owns this instance" +
@@ -92,6 +102,7 @@ Result<Descriptor> take_lock(const std::string& path) {
                            "; stop it, or give this one a name of its own in controller.instance",
                        EBUSY);
     }
+    if (!is_at(lock, path)) return failure("another controller is just ending; try again", EBUSY);
     const std::string pid = std::to_string(::getpid());
     if (::ftruncate(lock.get(), 0) != 0 || ::write(lock.get(), pid.data(), pid.size()) < 0)
         return failure("write " + path + ": " + errno_text(errno), errno);
@@ -142,6 +153,15 @@ std::string InterfacePins::program(std::string_view version) const {
 }
 
 std::string InterfacePins::map(std::string_view name) const { return maps() + "/" + pin_name(name); }
+
+std::vector<std::string> files_in(const std::string& folder) {
+    std::vector<std::string> files;
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+        files.push_back(entry->path());
+    std::ranges::sort(files);
+    return files;
+}
 
 std::string version_of_pin(const std::string& path) {
     return from_pin_name(std::string_view(path).substr(path.rfind('/') + 1));
@@ -253,7 +273,9 @@ Result<void> Instance::read_state() {
     if (!fs::exists(journal_path(), error)) return {};
     auto text = read_text(journal_path());
     auto journal = text ? read_journal(*text) : std::unexpected(text.error());
-    if (!journal) return failure(journal_path() + ": " + journal.error().what);
+    if (!journal)
+        return failure(journal_path() + ": " + journal.error().what +
+                       "; a change may be half made: remove the file to go on with what is attached now");
     // A manifest that was written after the last step makes the transaction whole.
     const bool whole = same_boot && journal->transaction <= manifest_.committed;
     if (whole || journal->undo.empty()) return abandon();
@@ -263,10 +285,8 @@ Result<void> Instance::read_state() {
 
 std::vector<std::string> Instance::pinned_interfaces() const {
     std::vector<std::string> names;
-    std::error_code error;
-    for (const auto& folder : fs::directory_iterator(place_.bpffs + "/" + place_.name, error))
-        names.push_back(from_pin_name(folder.path().filename().string()));
-    std::ranges::sort(names);
+    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
+        names.push_back(version_of_pin(folder));
     return names;
 }
 
@@ -310,25 +330,37 @@ Result<void> Instance::commit(const std::string& interface, std::optional<Manife
 Result<void> Instance::abandon() {
     const int error = kernel_->remove_file(journal_path());
     journal_stays_ = error != 0;
-    if (error != 0) return failure("remove " + journal_path() + ": " + errno_text(error), -error);
     unfinished_.reset();
+    if (error != 0) return failure("remove " + journal_path() + ": " + errno_text(error), -error);
+    return {};
+}
+
+Result<void> Instance::keep(const std::string& interface, const std::vector<Undo>& undo) {
+    Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
+    std::string text = begin_line(journal.transaction, interface) + "\n";
+    for (const Undo& one : undo) text += to_text(one) + "\n";
+    unfinished_ = std::move(journal);
+    const int error = kernel_->write_file(journal_path(), text);
+    if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};
 }
 
 Result<void> Instance::remove() {
     std::error_code error;
     const std::string pins_folder = place_.bpffs + "/" + place_.name;
-    for (const auto& interface : fs::directory_iterator(pins_folder, error)) {
-        for (const char* folder : {"/programs", "/maps"})
-            fs::remove(interface.path().string() + folder, error);
-        fs::remove(interface.path(), error);
+    const std::string state_folder = place_.state + "/" + place_.name;
+    for (const std::string& interface : files_in(pins_folder)) {
+        for (const char* folder : {"/programs", "/maps"}) fs::remove(interface + folder, error);
+        fs::remove(interface, error);
     }
     fs::remove(pins_folder, error);
-    fs::remove(place_.bpffs, error); // where no other instance is there
-    for (const std::string& file : {journal_path(), manifest_path()}) fs::remove(file, error);
-    fs::remove(place_.state + "/" + place_.name + "/lock", error);
-    fs::remove(place_.state + "/" + place_.name, error);
-    fs::remove(place_.state, error);
+    for (const char* file : {"/journal", "/manifest", "/journal.new", "/manifest.new", "/lock"})
+        fs::remove(state_folder + file, error);
+    fs::remove(state_folder, error);
+    for (const std::string& folder : {pins_folder, state_folder})
+        if (fs::exists(folder, error)) return failure("remove " + folder + ": it is not empty", ENOTEMPTY);
+    for (const std::string& shared : {place_.bpffs, place_.state})
+        fs::remove(shared, error); // the last instance
     return {};
 }
 

@@ -49,6 +49,9 @@ class InterfacePins {
     std::string folder_;
 };
 
+// The paths of what is in a folder, sorted; none where it cannot be read.
+std::vector<std::string> files_in(const std::string& folder);
+
 // From the path of a program's pin back to its name.
 std::string version_of_pin(const std::string& path);
 
@@ -78,12 +81,13 @@ struct Journal {
     bool operator==(const Journal&) const = default;
 };
 
-// One owner at a time. Move-only; the lock goes with it, all else stays. Thread: none of its own.
+// One owner at a time, by flock(2). Move-only; the lock goes with it, all else stays. Thread: none of its
+// own.
 class Instance {
   public:
     // Makes the folders, takes the lock, and reads what is there. Fails, each with what to do: the BPF file
-    // system is not mounted or not writable; another process owns the instance (says which); it belongs to
-    // another network namespace that is still in use; the manifest or the journal is damaged.
+    // system is not mounted or not writable; another process owns the instance (says which); it was used in
+    // another network namespace; the manifest or the journal is damaged.
     static Result<Instance> open(InstancePlace place, const KernelPort& kernel);
 
     const InstancePlace& place() const { return place_; }
@@ -106,6 +110,8 @@ class Instance {
     Result<void> commit(const std::string& interface, std::optional<Manifest::Interface> now);
     // After everything was taken back.
     Result<void> abandon();
+    // What could not be taken back stays unfinished: the next transaction and the next owner try again.
+    Result<void> keep(const std::string& interface, const std::vector<Undo>& undo);
 
     // Removes the folders of pins that are empty, and the files of the instance.
     Result<void> remove();

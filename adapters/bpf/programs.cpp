@@ -145,15 +145,16 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
                            capability_hint(error),
                        -error);
     }
-    if (auto kept = keep_maps(object.get(), source); !kept) return failure(what + kept.error().what);
-    if (!program) program = keep_program(object.get(), *function, version);
-    if (!twin) twin = keep_program(object.get(), source.twin, twin_of(version));
+    bpf_object* const loaded = object.get();
+    objects_.push_back(std::move(object)); // from here on its maps may be shared
+    if (auto kept = keep_maps(loaded, source); !kept) return failure(what + kept.error().what);
+    if (!program) program = keep_program(loaded, *function, version);
+    if (!twin) twin = keep_program(loaded, source.twin, twin_of(version));
     if (!program) return failure(what + program.error().what, program.error().number);
     if (!twin) return failure(what + twin.error().what, twin.error().number);
     const auto id = program_id(*program);
     if (!id) return std::unexpected(id.error());
     programs_.emplace(source.name, Program{*program, *id, version, *twin});
-    objects_.push_back(std::move(object));
     return {};
 }
 
@@ -174,6 +175,9 @@ Result<bool> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource&
             shape = found->second.shape;
         } else if (pinning_) {
             Descriptor pinned(pinning_->kernel->open_pin(pinning_->pins.map(name)));
+            if (!pinned && pinned.get() != -ENOENT)
+                return failure("open the pin of map " + name + ": " + errno_text(pinned.get()),
+                               -pinned.get());
             const auto info = pinned ? info_of_map(pinned.get()) : failure("no pin");
             all = all && info.has_value();
             if (!info) continue;

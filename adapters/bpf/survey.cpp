@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 
 namespace homeostat::bpf {
 
@@ -75,18 +76,16 @@ std::string first_line(const fs::path& file) {
 // "systemd (1)", by the id of the link that the process holds.
 std::multimap<std::uint32_t, std::string> holders_of_links() {
     std::multimap<std::uint32_t, std::string> holders;
-    std::error_code error;
-    for (const auto& process : fs::directory_iterator("/proc", error)) {
-        const std::string pid = process.path().filename();
+    for (const std::string& process : files_in("/proc")) {
+        const std::string pid = process.substr(process.rfind('/') + 1);
         if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-        std::error_code gone;
-        for (const auto& descriptor : fs::directory_iterator(process.path() / "fd", gone)) {
-            if (!is_link_descriptor(descriptor.path())) continue;
-            std::ifstream info(process.path() / "fdinfo" / descriptor.path().filename());
+        for (const std::string& descriptor : files_in(process + "/fd")) {
+            if (!is_link_descriptor(descriptor)) continue;
+            std::ifstream info(process + "/fdinfo" + descriptor.substr(descriptor.rfind('/')));
             for (std::string line; std::getline(info, line);)
                 if (line.starts_with("link_id:"))
                     holders.emplace(static_cast<std::uint32_t>(std::strtoul(line.c_str() + 8, nullptr, 10)),
-                                    first_line(process.path() / "comm") + " (" + pid + ")");
+                                    first_line(process + "/comm") + " (" + pid + ")");
         }
     }
     return holders;
@@ -110,26 +109,34 @@ struct Host {
     std::multimap<std::uint32_t, std::string> holders;
 };
 
+// The link that holds the program there. A bare index may be that of a device in another network namespace,
+// as of an anchor: a link that is pinned is believed before one that is not.
+const Link* link_of(const Host& host, std::uint32_t program, unsigned ifindex) {
+    const Link* found = nullptr;
+    for (const Link& link : *host.links)
+        if (link.program == program && link.ifindex == ifindex &&
+            (found == nullptr || host.pins.contains(link.id)))
+            found = &link;
+    return found;
+}
+
 Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifindex) {
     Owner owner;
     if (!host.links) return owner;
-    const auto link = std::ranges::find_if(
-        *host.links, [&](const Link& one) { return one.program == program.id && one.ifindex == ifindex; });
     owner.kind = Owner::Kind::netlink;
-    if (link != host.links->end()) {
+    if (const Link* link = link_of(host, program.id, ifindex)) {
         owner.kind = Owner::Kind::link;
         const auto [first, last] = host.pins.equal_range(link->id);
         for (auto pin = first; pin != last; ++pin) owner.pins.push_back(pin->second);
+        std::set<std::string> processes;
         const auto [from, to] = host.holders.equal_range(link->id);
-        for (auto holder = from; holder != to; ++holder) owner.processes.push_back(holder->second);
-        std::ranges::sort(owner.processes);
-        const auto last_one = std::unique(owner.processes.begin(), owner.processes.end());
-        owner.processes.erase(last_one, owner.processes.end());
+        for (auto holder = from; holder != to; ++holder) processes.insert(holder->second);
+        owner.processes.assign(processes.begin(), processes.end());
         for (const std::string& pin : owner.pins) {
             if (!pin.starts_with(host.bpffs + "/")) continue;
             owner.kind = Owner::Kind::homeostat;
             owner.instance = pin.substr(host.bpffs.size() + 1);
-            owner.instance.resize(owner.instance.find('/'));
+            owner.instance = owner.instance.substr(0, owner.instance.find('/'));
         }
     }
     if (program.name == "xdp_dispatcher") owner.kind = Owner::Kind::dispatcher;
@@ -137,11 +144,10 @@ Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifinde
 }
 
 std::string version_of(const Owner& owner, std::uint32_t id) {
-    std::error_code error;
     for (const std::string& pin : owner.pins)
-        for (const auto& entry : fs::directory_iterator(fs::path(pin).parent_path() / "programs", error)) {
-            const Descriptor program(bpf_obj_get(entry.path().c_str()));
-            if (program && id_of_program(program.get()) == id) return version_of_pin(entry.path());
+        for (const std::string& path : files_in(fs::path(pin).parent_path() / "programs")) {
+            const Descriptor program(bpf_obj_get(path.c_str()));
+            if (program && id_of_program(program.get()) == id) return version_of_pin(path);
         }
     return {};
 }

@@ -56,7 +56,8 @@ std::optional<Undo> read_entry(const json::object& object) {
     if (!map || !key) return std::nullopt;
     if (!value) return RestoreEntry{*map, *key, std::nullopt};
     const auto bytes = from_hex(*value);
-    return bytes ? std::optional<Undo>(RestoreEntry{*map, *key, *bytes}) : std::nullopt;
+    if (!bytes) return std::nullopt;
+    return RestoreEntry{*map, *key, bytes};
 }
 
 std::optional<Undo> read_xdp(const json::object& object) {
@@ -70,6 +71,11 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     const std::string what = "map " + undo.map;
     const Descriptor map(kernel.open_pin(pins.map(undo.map)));
     if (!map) return failure(what + ": open its pin: " + errno_text(map.get()), -map.get());
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != undo.key.size() ||
+        (undo.value && undo.value->size() < info.value_size))
+        return failure(what + ": it is no longer the map that was written", EINVAL);
     const int error = undo.value ? kernel.write_entry(map.get(), undo.key.data(), undo.value->data())
                                  : kernel.delete_entry(map.get(), undo.key.data());
     if (error == 0 || (!undo.value && error == -ENOENT)) return {};
@@ -79,21 +85,18 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
 Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                      const RestoreXdp& undo) {
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (ifindex == 0) return {}; // what hung on it went with it
     auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
-    if (!undo.before) {
-        if (!*link) return {};
-        return (*link)->remove();
-    }
+    if (!undo.before) return *link && !(*link)->version().empty() ? (*link)->remove() : Result<void>{};
     const auto& [version, mode] = *undo.before;
     const Descriptor program(kernel.open_pin(pins.program(version)));
     if (!program)
         return failure("open the pin of program " + version + ": " + errno_text(program.get()),
                        -program.get());
+    if (*link && (*link)->version().empty()) return {}; // somebody else's by now
     if (*link && (*link)->mode() == mode) return (*link)->update({program.get(), version});
-    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
-    auto guard = Guard::adopt(kernel, pins, ifindex);
-    if (guard) guard->arm_for(version);
+    if (auto guard = Guard::adopt(kernel, pins, ifindex); guard && *guard) (*guard)->arm_for(version);
     if (*link)
         if (auto removed = (*link)->remove(); !removed) return removed;
     auto attached = XdpLink::attach(kernel, pins, {program.get(), version}, interface, ifindex, mode);

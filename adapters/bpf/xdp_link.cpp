@@ -7,7 +7,6 @@
 #include <linux/if_link.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <tuple>
 
 namespace homeostat::bpf {
@@ -56,14 +55,15 @@ std::string reason(int error, const std::string& cause) {
     return errno_text(error) + (cause.empty() ? "" : ": " + cause) + capability_hint(error);
 }
 
+constexpr std::string_view changed_by_others =
+    "the link's program is no longer the one that we attached; somebody else changed it";
+
 // The pinned program with this id, and its pin's name; empty where there is none.
 std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, const InterfacePins& pins,
                                                   std::uint32_t id) {
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(pins.programs(), error)) {
-        Descriptor program(kernel.open_pin(entry.path()));
-        if (program && id_of_program(program.get()) == id)
-            return {std::move(program), version_of_pin(entry.path())};
+    for (const std::string& path : files_in(pins.programs())) {
+        Descriptor program(kernel.open_pin(path));
+        if (program && id_of_program(program.get()) == id) return {std::move(program), version_of_pin(path)};
     }
     return {};
 }
@@ -167,6 +167,14 @@ bool XdpLink::is_live(unsigned ifindex) const {
     return info.xdp.ifindex == ifindex && *shown && (*shown)->id == info.prog_id;
 }
 
+Result<void> XdpLink::require_ours() const {
+    bpf_link_info info{};
+    if (const int error = kernel_->link_info(link_.get(), info); error != 0)
+        return failure("ask about a link: " + errno_text(error), -error);
+    if (!version_.empty() && info.prog_id == program_id_) return {};
+    return failure(std::string(changed_by_others), EPERM);
+}
+
 Result<void> XdpLink::hold(const PinnedProgram& program) {
     auto held = duplicate(program.descriptor);
     if (!held) return std::unexpected(held.error());
@@ -177,26 +185,31 @@ Result<void> XdpLink::hold(const PinnedProgram& program) {
 }
 
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
+    if (auto ours = require_ours(); !ours) return ours;
     if (id_of_program(program.descriptor) == program_id_) return {};
-    if (!program_)
-        return failure("the link holds program " + std::to_string(program_id_) + ", which is none of ours");
+    auto held = duplicate(program.descriptor); // before anything is changed
+    if (!held) return std::unexpected(held.error());
     const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
     const std::int64_t accepted = monotonic_ns();
     if (error != 0) {
         // The kernel says EPERM also where the link's program is another one than expected.
         std::string cause;
-        if (error == -EPERM && missing_capabilities().empty())
-            cause = "the link's program is no longer the one that we attached; somebody else changed it";
+        if (error == -EPERM && missing_capabilities().empty()) cause = changed_by_others;
         if (error == -ENOLINK) cause = "the interface is gone";
         return failure("update link: " + reason(error, cause), -error);
     }
-    if (auto shown = verify(program.descriptor); !shown) {
-        const int back = kernel_->update_link(link_.get(), program_.get(), program.descriptor);
+    const auto shown = verify(program.descriptor);
+    const int back = shown ? 0 : kernel_->update_link(link_.get(), program_.get(), program.descriptor);
+    if (shown || back != 0) {
+        program_ = std::move(*held);
+        program_id_ = id_of_program(program.descriptor);
+        version_ = program.version;
+    }
+    if (!shown)
         return failure(shown.error().what + (back == 0 ? "" : "; and going back failed: " + errno_text(back)),
                        shown.error().number);
-    }
     if (accepted_ns != nullptr) *accepted_ns = accepted;
-    return hold(program);
+    return {};
 }
 
 Result<void> XdpLink::remove() {

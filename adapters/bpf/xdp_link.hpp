@@ -57,6 +57,8 @@ class XdpLink {
 
     // Whether adopt() would find it still.
     bool is_live(unsigned ifindex) const;
+    // Fails where somebody else put a program of theirs into the link.
+    Result<void> require_ours() const;
 
     XdpMode mode() const { return mode_; }
     std::uint32_t program_id() const { return program_id_; }
@@ -71,9 +73,8 @@ class XdpLink {
     Result<void> remove();
 
   private:
-    XdpLink(const KernelPort& kernel, const InterfacePins& pins, Descriptor link, unsigned ifindex,
-            XdpMode mode)
-        : kernel_(&kernel), pins_(pins), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
+    XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
+        : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
     Result<void> hold(const PinnedProgram& program);
 

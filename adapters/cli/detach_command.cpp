@@ -39,9 +39,11 @@ int detach_command(const std::vector<std::string>& arguments) {
     const Teller teller{.command = "detach", .json = values.contains("json")};
     if (!values.contains("config") && !values.contains("instance"))
         return misuse("detach", "expected -c FILE or --instance NAME");
+    if (const std::string mistake = instance_option_mistake(values); !mistake.empty())
+        return misuse("detach", "--instance: " + mistake);
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
-    if (!place) return refuse(teller, "the configuration cannot be read", diagnostics);
+    if (!place) return refuse(teller, "nothing was detached", diagnostics);
     const auto detached = bpf::detach_instance(*place);
     if (!detached) return refuse(teller, detached.error().what);
     if (teller.json) {

@@ -19,8 +19,12 @@ std::optional<bpf::InstancePlace> place_in(const std::string& file, Diagnostics&
         diagnostics.push_back(unreadable(file, text.error()));
         return std::nullopt;
     }
+    if (auto mistaken = mistaken_kind(file, *text, FileKind::config)) {
+        diagnostics.push_back(std::move(*mistaken));
+        return std::nullopt;
+    }
     const auto config = read_config(*text, file, diagnostics);
-    return config ? std::optional(place_of(*config)) : std::nullopt;
+    return config && !has_errors(diagnostics) ? std::optional(place_of(*config)) : std::nullopt;
 }
 
 } // namespace
@@ -41,6 +45,10 @@ std::optional<bpf::InstancePlace> place_of(const po::variables_map& values, Diag
     if (values.contains("config")) place = place_in(values["config"].as<std::string>(), diagnostics);
     if (place && values.contains("instance")) place->name = values["instance"].as<std::string>();
     return place;
+}
+
+std::string instance_option_mistake(const po::variables_map& values) {
+    return values.contains("instance") ? instance_name_mistake(values["instance"].as<std::string>()) : "";
 }
 
 } // namespace homeostat::cli

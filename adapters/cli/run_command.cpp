@@ -2,6 +2,7 @@
 #include "adapters/cli/load.hpp"
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
+#include "adapters/cli/place.hpp"
 #include "adapters/cli/question_json.hpp"
 #include "adapters/cli/report.hpp"
 #include "adapters/cli/world.hpp"
@@ -171,6 +172,10 @@ std::variant<RunOptions, int> read_options(const std::vector<std::string>& argum
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
+    if (const std::string mistake = instance_option_mistake(values); !mistake.empty())
+        return misuse("run", "--instance: " + mistake);
+    if (values.contains("shadow") && values.contains("detach-on-exit"))
+        return misuse("run", "--detach-on-exit: in shadow nothing is attached");
     RunOptions options{.config = values["config"].as<std::string>(),
                        .shadow = values.contains("shadow"),
                        .json = values.contains("json"),

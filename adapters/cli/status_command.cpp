@@ -156,7 +156,7 @@ int status_command(const std::vector<std::string>& arguments) {
     const Teller teller{.command = "status", .json = values.contains("json")};
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
-    if (!place) return refuse(teller, "the configuration cannot be read", diagnostics);
+    if (!place) return refuse(teller, "the configuration is not understood", diagnostics);
     const auto names = values.contains("interface") ? values["interface"].as<std::vector<std::string>>()
                                                     : std::vector<std::string>();
     const auto surveyed = bpf::survey_interfaces(names, place->bpffs);

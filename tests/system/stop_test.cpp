@@ -84,6 +84,33 @@ TEST_P(Stay, DetachUndoesEverythingAndASecondCallFindsNothing) {
     EXPECT_EQ(second.out, "nothing of instance default is attached\n");
 }
 
+using Mistaken = InLab;
+
+TEST_F(Mistaken, DetachUndoesNothingWhereItIsNotCertainWhatIsMeant) {
+    const std::string config = files({}, {});
+    Controller controller = Controller::start(host(), config);
+    controller.await(outcome_with("counter"), "the baseline");
+    controller.stop();
+    folder_.write("typo.toml", "version = 1\n\n[controller]\ninstnace = \"default\"\n");
+    struct {
+        std::vector<std::string> words;
+        int code;
+        std::string said;
+    } const calls[] = {{{"-c", (folder_.path() / "typo.toml").string()}, 1, "did you mean 'instance'?"},
+                       {{"-c", (folder_.path() / "policy.toml").string()}, 1, "policy"},
+                       {{"--instance", "../default"}, 2, "an instance cannot be named '../default'"},
+                       {{}, 2, "expected -c FILE or --instance NAME"}};
+    for (const auto& call : calls) {
+        std::vector<std::string> words{homeostat(), "detach"};
+        words.insert(words.end(), call.words.begin(), call.words.end());
+        const Finished finished = run_to_end(words, {.in = &host()});
+        EXPECT_EQ(finished.code, call.code) << finished.errors;
+        EXPECT_NE(finished.errors.find(call.said), std::string::npos) << finished.errors;
+        EXPECT_TRUE(attached());
+    }
+    EXPECT_EQ(run_to_end({homeostat(), "detach", "-c", config}, {.in = &host()}).code, 0);
+}
+
 using Owners = InLab;
 
 TEST_F(Owners, TwoControllersOfOneInstanceAreOneTooMany) {

@@ -412,6 +412,33 @@ TEST_F(DatapathTest, ADeviceThatMovedAwayIsNotTakenForAnotherOfItsIndex) {
     EXPECT_EQ(program_name(shown()->id), "count_drop");
 }
 
+TEST_F(DatapathTest, ADeviceThatComesBackFromAnotherNamespaceIsTakenUpAgain) {
+    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::drv}}});
+    ASSERT_TRUE(attached.ok);
+    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    EXPECT_FALSE(datapath_->read_back().at("lab0").present);
+    ASSERT_TRUE(lab::ip("link set away0 name lab0"));
+    EXPECT_EQ(datapath_->read_back().at("lab0").xdp, attached.actual.xdp);
+    EXPECT_TRUE(apply({ReplaceXdp{"drop"}}).ok);
+}
+
+TEST_F(DatapathTest, OurProgramThatSomebodyReplacedInOurLinkIsNotTakenForOurs) {
+    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::drv}}});
+    ASSERT_TRUE(attached.ok);
+    auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});
+    ASSERT_EQ(
+        bpf_link_update(link_of(*attached.actual.xdp).get(), other->program("theirs")->descriptor, nullptr),
+        0);
+    const auto theirs = shown();
+    for (const Step& step :
+         {Step{ReplaceXdp{"pass"}}, Step{SwitchXdpMode{"pass", {XdpMode::skb}}}, Step{DetachXdp{}}}) {
+        const Outcome outcome = apply({step});
+        EXPECT_FALSE(outcome.ok) << to_text(step);
+        EXPECT_NE(outcome.error.find("somebody else changed it"), std::string::npos) << outcome.error;
+        EXPECT_EQ(shown()->id, theirs->id) << to_text(step);
+    }
+}
+
 TEST_F(DatapathTest, AnInterfaceThatIsNotManagedIsAnError) {
     const Outcome outcome = apply({DetachXdp{}}, "lab7");
     EXPECT_FALSE(outcome.ok);

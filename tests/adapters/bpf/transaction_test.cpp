@@ -141,7 +141,9 @@ struct Fault {
 
     int operator()(KernelCall call) {
         seen[++turn] = call;
-        return countdown > 0 && --countdown == 0 ? error : 0;
+        if (countdown == 0) return 0;
+        --countdown;
+        return countdown == 0 ? error : 0;
     }
 };
 
@@ -205,7 +207,7 @@ class CrashTest : public TransactionTest {
         output_ = Descriptor(ends[0]);
     }
 
-    void expect_killed() {
+    void expect_killed() const {
         int status = 0;
         ASSERT_EQ(::waitpid(worker_, &status, 0), worker_);
         EXPECT_TRUE(WIFSIGNALED(status)) << "it ended by itself, with " << WEXITSTATUS(status);

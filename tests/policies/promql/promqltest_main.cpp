@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 
 namespace {
@@ -38,12 +39,13 @@ int main(int argc, char** argv) {
     homeostat::promql::PromqltestReport total;
     for (int i = 1; i < argc; ++i) {
         std::ifstream file(argv[i]);
-        if (!file) {
+        std::ostringstream text;
+        if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+        if (!file.is_open() || file.bad() || text.bad()) {
             std::fprintf(stderr, "promqltest: cannot read %s\n", argv[i]);
             return 2;
         }
-        const std::string text(std::istreambuf_iterator<char>(file), {});
-        const auto report = homeostat::promql::run_promqltest(argv[i], text);
+        const auto report = homeostat::promql::run_promqltest(argv[i], text.str());
         for (const std::string& message : report.messages) std::printf("%s\n", message.c_str());
         total.passed += report.passed;
         total.failed += report.failed;

@@ -1,0 +1,67 @@
+#include "adapters/bpf/recovery.hpp"
+
+#include "adapters/bpf/datapath.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace homeostat::bpf {
+
+namespace {
+
+std::string disarm(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface) {
+    auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(interface.c_str()));
+    if (!guard) return "; " + guard.error().what;
+    if (!*guard) return "";
+    const auto disarmed = (*guard)->disarm();
+    return disarmed ? "" : "; the guard stays armed: " + disarmed.error().what;
+}
+
+} // namespace
+
+std::string take_back_all(Instance& instance, const KernelPort& kernel, const std::string& interface,
+                          const std::vector<Undo>& undo) {
+    const InterfacePins pins = instance.pins(interface);
+    std::string failures;
+    std::vector<Undo> left;
+    for (const Undo& one : std::views::reverse(undo)) {
+        const auto undone = take_back(kernel, pins, interface, one);
+        if (undone) continue;
+        failures += "; undoing failed: " + undone.error().what;
+        left.push_back(one);
+    }
+    std::ranges::reverse(left);
+    if (left.empty()) failures += disarm(kernel, pins, interface);
+    const auto noted = left.empty() ? instance.abandon() : instance.keep(interface, left);
+    return failures + (noted ? "" : "; " + noted.error().what);
+}
+
+std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {
+    if (!instance.unfinished()) return "";
+    const Journal journal = *instance.unfinished();
+    const std::string failures = take_back_all(instance, kernel, journal.interface, journal.undo);
+    return journal.interface + ": a change that was cut short was taken back" +
+           (failures.empty() ? "" : ", not wholly" + failures);
+}
+
+unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface) {
+    const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
+    if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
+    if (interface.link || ifindex == 0) return ifindex;
+    if (auto link = XdpLink::adopt(kernel, interface.pins, ifindex)) interface.link = std::move(*link);
+    return ifindex;
+}
+
+std::string follow_with_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex) {
+    if (!interface.programs.has_twins()) return "the program has no TC twin";
+    if (interface.guard && interface.guard->is_live(ifindex)) return "";
+    interface.guard.reset();
+    auto guard = Guard::open(kernel, interface.pins, ifindex, interface.guard_kind);
+    if (!guard) return guard.error().what;
+    interface.guard = std::move(*guard);
+    return "";
+}
+
+} // namespace homeostat::bpf

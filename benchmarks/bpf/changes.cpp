@@ -1,0 +1,209 @@
+// What a change of the datapath costs, beside the bare system call and beside what a user would type instead.
+// In a lab of its own; needs root. Each kind of change is made many times, in turns, and judged by
+// percentiles.
+//
+// bench_changes [ROUNDS]
+
+#include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/object_layout.hpp"
+#include "adapters/lab/bpf_mount.hpp"
+#include "adapters/lab/network.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+using namespace homeostat;
+using namespace homeostat::bpf;
+
+namespace {
+
+template <class T> T must(Result<T> result) {
+    if (!result) throw std::runtime_error(result.error().what);
+    return std::move(*result);
+}
+
+void must(Result<void> result) {
+    if (!result) throw std::runtime_error(result.error().what);
+}
+
+struct Series {
+    std::string what;
+    std::vector<std::int64_t> ns{};
+
+    double at(double share) const {
+        const auto index = static_cast<std::size_t>(share * static_cast<double>(ns.size() - 1));
+        return static_cast<double>(ns[index]) / 1e3;
+    }
+};
+
+void print(std::vector<Series>& all) {
+    std::printf("%-64s %6s %10s %10s %10s\n", "microseconds", "times", "p50", "p99", "most");
+    for (Series& one : all) {
+        std::ranges::sort(one.ns);
+        std::printf("%-64s %6zu %10.1f %10.1f %10.1f\n", one.what.c_str(), one.ns.size(), one.at(0.5),
+                    one.at(0.99), one.at(1));
+    }
+}
+
+std::int64_t time_of(const std::function<void()>& work) {
+    const std::int64_t start = monotonic_ns();
+    work();
+    return monotonic_ns() - start;
+}
+
+const std::string object_folder = BPF_OBJECT_FOLDER;
+
+std::vector<ProgramSource> programs() {
+    const auto source = [](const char* name, const char* object, const char* twin) {
+        const std::string path = object_folder + "/" + object;
+        return ProgramSource{name, path, "", twin,
+                             std::make_shared<const ObjectLayout>(must(read_layout(path)))};
+    };
+    return {source("counter", "xdp_counter.bpf.o", ""), source("guard", "xdp_guard.bpf.o", "tc_guard")};
+}
+
+// A datapath on the lab's interface with a program attached natively, and its own pins.
+class Stage {
+  public:
+    Stage(const std::string& pins, const std::string& name, bool anchored) : name_(name) {
+        datapath_ = must(XdpDatapath::open(
+            {.place = {.name = name, .bpffs = pins + "/homeostat", .state = pins + "-state"},
+             .anchored = anchored,
+             .guard_kind = {},
+             .kernel = KernelPort()},
+            programs(), {"lab0"}));
+        apply({AttachXdp{"guard", {XdpMode::drv}}});
+    }
+    ~Stage() {
+        if (const auto detached = datapath_->detach_all(); !detached)
+            std::fprintf(stderr, "%s\n", detached.error().what.c_str());
+    }
+    Stage(const Stage&) = delete;
+    Stage& operator=(const Stage&) = delete;
+
+    Outcome apply(std::vector<Step> steps) {
+        Outcome outcome = datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
+        if (!outcome.ok) throw std::runtime_error(outcome.error);
+        return outcome;
+    }
+
+    // From the call to the kernel's acceptance, and to the end of the read-back.
+    void replace(Series& accepted, Series& whole) {
+        for (const char* program : {"counter", "guard"}) {
+            const std::int64_t start = monotonic_ns();
+            const Outcome outcome = apply({ReplaceXdp{program}});
+            accepted.ns.push_back(outcome.done_monotonic_ns - start);
+            whole.ns.push_back(monotonic_ns() - start);
+        }
+    }
+
+    void switch_mode(Series& whole) {
+        for (const XdpMode mode : {XdpMode::skb, XdpMode::drv})
+            whole.ns.push_back(time_of([&] { apply({SwitchXdpMode{"guard", {mode}}}); }));
+    }
+
+  private:
+    std::string name_;
+    std::unique_ptr<XdpDatapath> datapath_;
+};
+
+// The same by the bare system call: two programs that are in the kernel's dispatcher, and one link.
+class BareLink {
+  public:
+    explicit BareLink(bool anchored)
+        : loaded_(must(LoadedPrograms::load(programs()))), first_(must(loaded_.program("guard"))),
+          second_(must(loaded_.program("counter"))) {
+        const std::vector<int> both{first_.descriptor, second_.descriptor};
+        if (anchored) anchors_ = must(Anchors::hold(both));
+        link_ = Descriptor(kernel_.create_link(first_.descriptor, ::if_nametoindex("lab0"), Hook::xdp_drv));
+        if (!link_) throw std::runtime_error("attach: " + errno_text(link_.get()));
+    }
+    ~BareLink() { kernel_.detach_link(link_.get()); }
+    BareLink(const BareLink&) = delete;
+    BareLink& operator=(const BareLink&) = delete;
+
+    void replace(Series& series) {
+        series.ns.push_back(
+            time_of([&] { kernel_.update_link(link_.get(), second_.descriptor, first_.descriptor); }));
+        series.ns.push_back(
+            time_of([&] { kernel_.update_link(link_.get(), first_.descriptor, second_.descriptor); }));
+    }
+
+    void switch_mode(Series& series) {
+        for (const Hook hook : {Hook::xdp_skb, Hook::xdp_drv})
+            series.ns.push_back(time_of([&] {
+                kernel_.detach_link(link_.get());
+                link_ = Descriptor(kernel_.create_link(first_.descriptor, ::if_nametoindex("lab0"), hook));
+            }));
+    }
+
+  private:
+    KernelPort kernel_;
+    LoadedPrograms loaded_;
+    LoadedPrograms::Program first_, second_;
+    Anchors anchors_;
+    Descriptor link_;
+};
+
+void two_ip_commands(Series& series) {
+    const std::string program = " obj " + object_folder + "/xdp_counter.bpf.o sec xdp.frags";
+    must(lab::ip("link set lab0 xdpdrv" + program));
+    series.ns.push_back(time_of([&] {
+        must(lab::ip("link set lab0 xdpdrv off"));
+        must(lab::ip("link set lab0 xdpgeneric" + program));
+    }));
+    must(lab::ip("link set lab0 xdpgeneric off"));
+}
+
+void run(int rounds) {
+    const lab::Lab lab = must(lab::Lab::create("hbbench" + std::to_string(::getpid())));
+    const lab::BpfMount pins = must(lab::BpfMount::create());
+    const auto entered = must(lab.host.enter());
+    std::vector<Series> all{{"bpf_link_update, anchored"},
+                            {"replace, anchored: until the kernel has taken it"},
+                            {"replace, anchored: until it is read back and written down"},
+                            {"mode switch, anchored and guarded: whole"},
+                            {"bpf_link_update, not anchored"},
+                            {"detach and attach in the other mode, not anchored"},
+                            {"two `ip link set` commands, to switch the mode"}};
+    {
+        BareLink bare(true);
+        for (int i = 0; i < rounds; ++i) bare.replace(all[0]);
+    }
+    {
+        Stage stage(pins.path(), "anchored", true);
+        for (int i = 0; i < rounds; ++i) stage.replace(all[1], all[2]);
+        for (int i = 0; i < rounds; ++i) stage.switch_mode(all[3]);
+    }
+    {
+        BareLink bare(false);
+        for (int i = 0; i < rounds / 10; ++i) bare.replace(all[4]);
+        for (int i = 0; i < rounds / 10; ++i) bare.switch_mode(all[5]);
+    }
+    for (int i = 0; i < rounds / 20; ++i) two_ip_commands(all[6]);
+    print(all);
+    std::error_code error;
+    std::filesystem::remove_all(pins.path() + "-state", error);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        run(argc > 1 ? std::max(20, std::atoi(argv[1])) : 500);
+        return 0;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "bench_changes: %s\n", error.what());
+        return 1;
+    }
+}
