@@ -184,7 +184,7 @@ class Show {
         figures.passed_at_mitigation = sink_->count();
         figures.flood_at_mitigation = flood_->count();
         problem = listen_for(options_.flood_time - (Time::now() - began));
-        figures.flood = flood_->wait();
+        figures.flood = problem.empty() ? flood_->wait() : flood_->stop();
         if (problem.empty()) say("the flood is over");
         return problem;
     }
