@@ -28,7 +28,8 @@ if(HOMEOSTAT_SANITIZE)
 endif()
 
 # compile_alone(SOURCES...): what has a name of its own in its unnamed namespace that another source of the same target has
-# too. Presets with CMAKE_UNITY_BUILD compile the other sources of a target together, in two thirds of the time.
+# too; or a type with linkage that is made of such types, of which GCC warns outside of a main file. Presets with
+# CMAKE_UNITY_BUILD compile the other sources of a target together, in two thirds of the time.
 function(compile_alone)
   set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
