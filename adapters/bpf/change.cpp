@@ -2,6 +2,7 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/map_entries.hpp"
+#include "adapters/bpf/map_migration.hpp"
 #include "adapters/bpf/recovery.hpp"
 
 #include <net/if.h>
@@ -138,7 +139,11 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
                      " while switching from " + std::string(to_text(before)) + " to " +
                      std::string(to_text(interface_.link->mode())) + cover_said);
-    return armed_ ? interface_.guard->disarm() : Result<void>{};
+    if (!armed_) return {};
+    // A packet that came by before the new program was there may still be on its way to the guard.
+    if (auto waited = wait_for_running_programs(); !waited)
+        notes_.push_back(interface_.name + ": " + waited.error().what);
+    return interface_.guard->disarm();
 }
 
 Result<void> Change::perform(const DetachXdp&) {

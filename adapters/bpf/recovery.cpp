@@ -1,6 +1,7 @@
 #include "adapters/bpf/recovery.hpp"
 
 #include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/map_migration.hpp"
 
 #include <net/if.h>
 
@@ -15,6 +16,8 @@ std::string disarm(const KernelPort& kernel, const InterfacePins& pins, const st
     auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(interface.c_str()));
     if (!guard) return "; " + guard.error().what;
     if (!*guard) return "";
+    // A packet that came by before the program was there again may still be on its way to the guard.
+    if (auto waited = wait_for_running_programs(); !waited) return "; " + waited.error().what;
     const auto disarmed = (*guard)->disarm();
     return disarmed ? "" : "; the guard stays armed: " + disarmed.error().what;
 }
