@@ -17,8 +17,8 @@ namespace {
 constexpr std::string_view usage = R"(Usage: homeostat detach (-c FILE | --instance NAME) [OPTION]...
 
 Undoes all that a controller left attached: takes back a change that was cut short, detaches its programs in every
-mode, removes its guards, pins and state, and reads back that they are gone. Programs of others are not touched. What is
-detached already is no error. The controller must not be running: stop it before. Needs root.
+mode, and removes its guards, pins and state. Programs of others are not touched. What is detached already is no
+error. The controller must not be running: stop it before. Needs root.
 )";
 
 constexpr std::string_view notes =

@@ -105,4 +105,18 @@ std::optional<Diagnostic> mistaken_kind(const std::string& path, std::string_vie
     return std::nullopt;
 }
 
+const std::string* read_as(FileTexts& texts, const std::string& path, FileKind kind,
+                           Diagnostics& diagnostics) {
+    const auto& text = texts.read(path);
+    if (!text) {
+        diagnostics.push_back(unreadable(path, text.error()));
+        return nullptr;
+    }
+    if (auto mistaken = mistaken_kind(path, *text, kind)) {
+        diagnostics.push_back(std::move(*mistaken));
+        return nullptr;
+    }
+    return &*text;
+}
+
 } // namespace homeostat::cli

@@ -30,4 +30,9 @@ FileKind kind_of(std::string_view text);
 // What to say where the file certainly is of another kind than it was given as.
 std::optional<Diagnostic> mistaken_kind(const std::string& path, std::string_view text, FileKind given_as);
 
+// The text of a file that is given as one of this kind; null where it cannot be read or is certainly of
+// another kind, which is told then. Valid as long as `texts`.
+const std::string* read_as(FileTexts& texts, const std::string& path, FileKind kind,
+                           Diagnostics& diagnostics);
+
 } // namespace homeostat::cli

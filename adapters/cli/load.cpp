@@ -169,15 +169,8 @@ PolicyReview review_among_themselves(FileTexts& texts, const ReadPolicies& polic
 std::optional<LoadedConfig> load_config(FileTexts& texts, const std::string& file,
                                         const std::vector<std::string>& more_policies,
                                         std::uint64_t generation, Diagnostics& diagnostics) {
-    const auto& text = texts.read(file);
-    if (!text) {
-        diagnostics.push_back(unreadable(file, text.error()));
-        return std::nullopt;
-    }
-    if (auto mistaken = mistaken_kind(file, *text, FileKind::config)) {
-        diagnostics.push_back(std::move(*mistaken));
-        return std::nullopt;
-    }
+    const std::string* text = read_as(texts, file, FileKind::config, diagnostics);
+    if (text == nullptr) return std::nullopt;
     const std::size_t before = diagnostics.size();
     auto config = read_config(*text, file, diagnostics);
     const bool is_sound = diagnostics.size() == before;

@@ -14,15 +14,8 @@ namespace {
 
 std::optional<bpf::InstancePlace> place_in(const std::string& file, Diagnostics& diagnostics) {
     FileTexts texts;
-    const auto& text = texts.read(file);
-    if (!text) {
-        diagnostics.push_back(unreadable(file, text.error()));
-        return std::nullopt;
-    }
-    if (auto mistaken = mistaken_kind(file, *text, FileKind::config)) {
-        diagnostics.push_back(std::move(*mistaken));
-        return std::nullopt;
-    }
+    const std::string* text = read_as(texts, file, FileKind::config, diagnostics);
+    if (text == nullptr) return std::nullopt;
     const auto config = read_config(*text, file, diagnostics);
     return config && !has_errors(diagnostics) ? std::optional(place_of(*config)) : std::nullopt;
 }

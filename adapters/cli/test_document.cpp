@@ -6,15 +6,8 @@ namespace homeostat::cli {
 
 std::optional<policy_test::PolicyTest> load_test_document(FileTexts& texts, const std::string& path,
                                                           Diagnostics& diagnostics) {
-    const auto& text = texts.read(path);
-    if (!text) {
-        diagnostics.push_back(unreadable(path, text.error()));
-        return std::nullopt;
-    }
-    if (auto mistaken = mistaken_kind(path, *text, FileKind::test)) {
-        diagnostics.push_back(std::move(*mistaken));
-        return std::nullopt;
-    }
+    const std::string* text = read_as(texts, path, FileKind::test, diagnostics);
+    if (text == nullptr) return std::nullopt;
     auto test = policy_test::read_policy_test(*text, path, diagnostics);
     if (!test) return std::nullopt;
     std::vector<PolicyDocument> policies;
