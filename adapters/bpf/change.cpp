@@ -41,9 +41,9 @@ std::int64_t unix_ms() {
 } // namespace
 
 Result<void> Change::run(const std::vector<Step>& steps) {
-    const auto owned_before = interface_.owned;
-    const std::int64_t attached_before = interface_.attached_unix_ms;
-    if (!is_atomic(steps) || instance_.journal_stays()) {
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        return failure(interface_.name + ": " + renewed.error().what, renewed.error().number);
+    if (!is_atomic(steps) || !interface_.programs.staged().empty() || instance_.journal_stays()) {
         if (auto begun = instance_.begin(interface_.name); !begun) return begun;
         journaled_ = true;
     }
@@ -58,8 +58,6 @@ Result<void> Change::run(const std::vector<Step>& steps) {
     if (done) done = commit();
     if (done) return done;
     const std::string undone = roll_back();
-    interface_.owned = owned_before;
-    interface_.attached_unix_ms = attached_before;
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
 }
 
@@ -72,7 +70,8 @@ Result<void> Change::perform(const SetMapEntry& step) {
     if (!bytes) return std::unexpected(bytes.error());
     const auto before = port->read();
     if (!before) return std::unexpected(before.error());
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto written = port->write(*bytes); !written) return written;
     interface_.owned[step.entry] = step.value;
     return {};
@@ -85,7 +84,8 @@ Result<void> Change::perform(const ClearMapEntry& step) {
     if (!port) return std::unexpected(port.error());
     const auto before = port->read();
     if (!before) return std::unexpected(before.error());
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto cleared = port->clear(); !cleared) return cleared;
     interface_.owned.erase(step.entry);
     return {};
@@ -97,8 +97,11 @@ Result<void> Change::perform(const AttachXdp& step) {
     if (interface_.link)
         return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
     if (auto free = refuse_foreign(*ifindex); !free) return free;
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    return climb(step.program, step.ladder, *ifindex);
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    return hand_over(*handover);
 }
 
 Result<void> Change::perform(const ReplaceXdp& step) {
@@ -107,10 +110,12 @@ Result<void> Change::perform(const ReplaceXdp& step) {
     if (auto held = require_link(*ifindex); !held) return held;
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
     auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
     if (!updated) undo_.pop_back(); // it leaves the old program by itself
-    return updated;
+    return updated ? hand_over(*handover) : updated;
 }
 
 // The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
@@ -122,6 +127,8 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
     const XdpMode before = interface_.link->mode();
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
     const std::string cover_said = cover(*loaded);
 
@@ -133,7 +140,9 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
                      " while switching from " + std::string(to_text(before)) + " to " +
                      std::string(to_text(interface_.link->mode())) + cover_said);
-    return interface_.guard ? interface_.guard->disarm() : Result<void>{};
+    if (interface_.guard)
+        if (auto disarmed = interface_.guard->disarm(); !disarmed) return disarmed;
+    return hand_over(*handover);
 }
 
 Result<void> Change::perform(const DetachXdp&) {
@@ -172,6 +181,14 @@ Result<void> Change::require_link(unsigned ifindex) const {
     if (interface_.link) return {};
     if (auto free = refuse_foreign(ifindex); !free) return free;
     return failure("nothing is attached", ENOENT);
+}
+
+Result<MapHandover> Change::prepare_handover() {
+    return MapHandover::prepare(kernel_, interface_, map_merger_);
+}
+
+Result<void> Change::hand_over(MapHandover& handover) {
+    return handover.run([this](Undo undo) { return note(std::move(undo)); }, notes_);
 }
 
 // Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
@@ -224,7 +241,21 @@ Result<void> Change::commit() {
                                   .owned = interface_.owned};
     const auto known = instance_.manifest().interfaces.find(interface_.name);
     if (!journaled_ && known != instance_.manifest().interfaces.end() && known->second == now) return {};
-    return instance_.commit(interface_.name, now);
+    if (auto committed = instance_.commit(interface_.name, now); !committed) return committed;
+    finish_handover(kernel_, interface_);
+    return {};
+}
+
+// What programs wrote to a map that was being merged is gone with it; the text says so.
+std::string Change::take_back_maps() {
+    std::string told;
+    for (auto& [name, staged] : interface_.programs.staged()) {
+        staged.took_place = false;
+        if (staged.is_spoiled) told += "; what the new program wrote meanwhile is lost in map " + name;
+    }
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        told += "; and no map can be carried over: " + renewed.error().what;
+    return told;
 }
 
 // Takes all steps back, the last one first.
@@ -242,7 +273,13 @@ std::string Change::roll_back() {
         interface_.link = std::move(*link);
     else
         failures += "; and " + link.error().what;
-    if (journaled_)
+    interface_.owned = owned_before_;
+    interface_.attached_unix_ms = attached_before_unix_ms_;
+    failures += take_back_maps();
+    // What is left of a merge must not be taken up by the next process.
+    const bool is_spoiled = std::ranges::any_of(interface_.programs.staged(),
+                                                [](const auto& one) { return one.second.is_spoiled; });
+    if (journaled_ && !is_spoiled)
         if (auto abandoned = instance_.abandon(); !abandoned) failures += "; and " + abandoned.error().what;
     return failures;
 }

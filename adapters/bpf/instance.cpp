@@ -209,6 +209,11 @@ Result<Journal> read_journal(std::string_view text) {
 
 std::string Instance::journal_path() const { return place_.state + "/" + place_.name + "/journal"; }
 std::string Instance::manifest_path() const { return place_.state + "/" + place_.name + "/manifest"; }
+std::string Instance::definitions_folder() const { return place_.state + "/" + place_.name + "/maps"; }
+
+std::string Instance::definitions_path(std::string_view interface) const {
+    return definitions_folder() + "/" + pin_name(interface);
+}
 
 Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
     Instance instance;
@@ -217,7 +222,8 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
     const std::string state = instance.place_.state + "/" + instance.place_.name;
     if (auto mounted = require_bpffs(instance.place_.bpffs); !mounted)
         return std::unexpected(mounted.error());
-    for (const std::string& folder : {state, instance.place_.bpffs + "/" + instance.place_.name})
+    for (const std::string& folder :
+         {instance.definitions_folder(), instance.place_.bpffs + "/" + instance.place_.name})
         if (auto made = make_folder(folder); !made) return std::unexpected(made.error());
     auto lock = take_lock(state + "/lock");
     if (!lock)
@@ -326,6 +332,7 @@ Result<void> Instance::remove() {
     fs::remove(pins_folder, error);
     fs::remove(place_.bpffs, error); // where no other instance is there
     for (const std::string& file : {journal_path(), manifest_path()}) fs::remove(file, error);
+    fs::remove_all(definitions_folder(), error);
     fs::remove(place_.state + "/" + place_.name + "/lock", error);
     fs::remove(place_.state + "/" + place_.name, error);
     fs::remove(place_.state, error);
