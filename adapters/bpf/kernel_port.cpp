@@ -200,7 +200,7 @@ int KernelPort::next_key(int map, const void* key, void* next) const {
 int KernelPort::wait_for_programs() const {
     if (const int refused = ask(KernelCall::wait_for_programs)) return refused;
     const auto waited = wait_for_running_programs();
-    return waited ? 0 : -waited.error().number;
+    return waited ? 0 : waited.error().number != 0 ? -waited.error().number : -EIO;
 }
 
 int KernelPort::begin_merge() const { return ask(KernelCall::begin_merge); }

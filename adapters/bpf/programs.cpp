@@ -312,14 +312,16 @@ void LoadedPrograms::forget_programs() {
     }
 }
 
-// Those of maps that are no more.
+// Those of maps that are pinned no more.
 void LoadedPrograms::prune_definitions() {
     std::set<std::uint32_t> live;
-    const auto add = [&](int map) {
-        if (const auto info = info_of_map(map)) live.insert(info->id);
-    };
-    for (const auto& [name, map] : maps_) add(map.descriptor);
-    for (const auto& [name, staged] : staged_) add(staged.before.get());
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(pinning_->pins.maps(), error)) {
+        const Descriptor map(pinning_->kernel->open_pin(entry.path()));
+        const auto info = map ? info_of_map(map.get()) : failure("no map");
+        if (!info) return;
+        live.insert(info->id);
+    }
     if (std::erase_if(definitions_, [&](const auto& one) { return !live.contains(one.first); }) != 0)
         (void)save_map_definitions(*pinning_->kernel, pinning_->definitions, definitions_);
 }
