@@ -58,7 +58,7 @@ std::optional<Undo> read_entry(const json::object& object) {
     const bool is_next = object.contains("next");
     if (!value) return RestoreEntry{*map, *key, std::nullopt, is_next};
     const auto bytes = from_hex(*value);
-    return bytes ? std::optional<Undo>(RestoreEntry{*map, *key, *bytes, is_next}) : std::nullopt;
+    return bytes ? std::optional<Undo>(RestoreEntry{*map, *key, bytes, is_next}) : std::nullopt;
 }
 
 std::optional<Undo> read_xdp(const json::object& object) {
