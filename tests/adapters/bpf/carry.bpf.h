@@ -1,5 +1,5 @@
-// What the versions of a program share whose maps are carried over. A version defines struct count (with packets),
-// struct limit (with pps), and PROGRAM, its function's name.
+// What the versions of a program share whose maps are carried over. A version defines struct count (with
+// packets), struct limit (with pps), and PROGRAM, its function's name.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -306,7 +306,9 @@ struct Fault {
 
     int operator()(KernelCall) {
         ++turns;
-        if (countdown == 0 || --countdown != 0) return 0;
+        if (countdown == 0) return 0;
+        --countdown;
+        if (countdown != 0) return 0;
         attached = run_attached(packets_meanwhile);
         return error;
     }
