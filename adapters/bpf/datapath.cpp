@@ -20,14 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_in(const std::string& folder) {
-    std::vector<std::string> files;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path());
-    std::ranges::sort(files);
-    return files;
-}
-
 // Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
 // nothing.
 Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins,

@@ -147,6 +147,14 @@ std::string version_of_pin(const std::string& path) {
     return from_pin_name(std::string_view(path).substr(path.rfind('/') + 1));
 }
 
+std::vector<std::string> files_in(const std::string& folder) {
+    std::vector<std::string> files;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path());
+    std::ranges::sort(files);
+    return files;
+}
+
 std::string to_text(const Manifest& manifest) {
     json::object interfaces;
     for (const auto& [name, interface] : manifest.interfaces) {

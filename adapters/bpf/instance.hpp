@@ -57,6 +57,9 @@ class InterfacePins {
 // From the path of a program's pin back to its name.
 std::string version_of_pin(const std::string& path);
 
+// Their paths, sorted; none where there is no such folder.
+std::vector<std::string> files_in(const std::string& folder);
+
 struct Manifest {
     struct Interface {
         std::uint32_t ifindex = 0;

@@ -16,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int format_version = 1;
+constexpr int definitions_version = 1;
 
 json::object to_json(const FieldLayout& field) {
     return {{"name", field.name},
@@ -111,15 +111,15 @@ std::string to_text(const MapDefinitions& definitions) {
         one["id"] = id;
         maps.push_back(std::move(one));
     }
-    return json::serialize(json::object{{"version", format_version}, {"maps", std::move(maps)}});
+    return json::serialize(json::object{{"version", definitions_version}, {"maps", std::move(maps)}});
 }
 
 Result<MapDefinitions> read_map_definitions(std::string_view text) {
     try {
         const json::object object = json::parse(text).as_object();
-        if (const int version = number_at<int>(object, "version"); version != format_version)
+        if (const int version = number_at<int>(object, "version"); version != definitions_version)
             return failure("it has version " + std::to_string(version) + ", and this program reads version " +
-                           std::to_string(format_version));
+                           std::to_string(definitions_version));
         MapDefinitions definitions;
         for (const json::value& one : object.at("maps").as_array())
             definitions.emplace(number_at<std::uint32_t>(one.as_object(), "id"),

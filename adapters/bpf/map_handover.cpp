@@ -5,20 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
 
 namespace homeostat::bpf {
 
 namespace {
-
-std::vector<std::string> files_in(const std::string& folder) {
-    std::vector<std::string> files;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-        files.push_back(entry.path());
-    std::ranges::sort(files);
-    return files;
-}
 
 bool is_attached(const ManagedInterface& interface, std::string_view version) {
     return interface.link &&

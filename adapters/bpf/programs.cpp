@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -301,11 +300,7 @@ Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const Map
 }
 
 void LoadedPrograms::forget_programs() {
-    std::error_code error;
-    std::vector<std::string> pins;
-    for (const auto& entry : std::filesystem::directory_iterator(pinning_->pins.programs(), error))
-        pins.push_back(entry.path());
-    for (const std::string& path : pins) {
+    for (const std::string& path : files_in(pinning_->pins.programs())) {
         const std::string version = version_of_pin(path);
         const bool is_attached = version == pinning_->attached || version == twin_of(pinning_->attached);
         if (!is_attached && !knows_version(version)) pinning_->kernel->unpin(path);
@@ -315,9 +310,8 @@ void LoadedPrograms::forget_programs() {
 // Those of maps that are pinned no more.
 void LoadedPrograms::prune_definitions() {
     std::set<std::uint32_t> live;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(pinning_->pins.maps(), error)) {
-        const Descriptor map(pinning_->kernel->open_pin(entry.path()));
+    for (const std::string& path : files_in(pinning_->pins.maps())) {
+        const Descriptor map(pinning_->kernel->open_pin(path));
         const auto info = map ? info_of_map(map.get()) : failure("no map");
         if (!info) return;
         live.insert(info->id);
