@@ -56,7 +56,10 @@ class Checker {
 
     void run(const PolicySet& policies) {
         check_shared_maps();
-        for (const ProgramSpec& program : config_.programs) check_twin(program);
+        for (const ProgramSpec& program : config_.programs) {
+            check_twin(program);
+            check_merges(program);
+        }
         for (const SensorSpec& sensor : config_.sensors) check_sensor(sensor);
         for (const InterfaceSpec& interface : config_.interfaces)
             for (const auto& [entry, at] : interface.entries_at)
@@ -101,6 +104,33 @@ class Checker {
                 suggestion(program.twin, known,
                            known.empty() ? "it has none; expected a function in SEC(\"tc\")"
                                          : "there are: " + list_of(known)));
+    }
+
+    void check_merges(const ProgramSpec& program) {
+        const auto object = objects_.find(program.name);
+        if (object == objects_.end()) return;
+        for (const MapMergeSpec& merge : program.merges) {
+            const MapLayout* map = object->second.map(merge.map);
+            if (map == nullptr) {
+                const std::vector<std::string> known = names_of(object->second.maps);
+                mistake(config_.file, merge.at, "'" + program.object + "' has no map '" + merge.map + "'",
+                        suggestion(merge.map, known, "there are: " + list_of(known)));
+                continue;
+            }
+            if (merge.rule == MapMergeSpec::Rule::newest) check_stamp(merge, *map);
+        }
+    }
+
+    void check_stamp(const MapMergeSpec& merge, const MapLayout& map) {
+        const FieldLayout* field = map.value.field(merge.stamp);
+        if (field != nullptr && field->kind == FieldLayout::Kind::unsigned_integer && field->size >= 4)
+            return;
+        const std::vector<std::string> known = field_names(map.value);
+        mistake(config_.file, merge.stamp_at,
+                field == nullptr ? "the value of map '" + merge.map + "' has no field '" + merge.stamp + "'"
+                                 : "'" + merge.stamp + "' is no unsigned integer of 4 or 8 bytes",
+                field == nullptr ? suggestion(merge.stamp, known, "there are: " + list_of(known))
+                                 : "a stamp is one, and only grows");
     }
 
     std::optional<FoundMap> find_map(const std::string& name) const {

@@ -98,11 +98,45 @@ void read_controller(TomlTable& root, ControllerConfig& config) {
     table->finish();
 }
 
+std::vector<MapMergeSpec> read_merges(TomlTable& program) {
+    std::vector<MapMergeSpec> merges;
+    auto maps = program.table("maps");
+    if (!maps) return merges;
+    for (const std::string& name : maps->keys()) {
+        auto table = maps->table(name);
+        if (!table) continue;
+        const auto rule = table->choice("merge", {"sum", "newest"});
+        const auto stamp = table->text("stamp");
+        table->finish();
+        const Position at = maps->key_text(name).position(0);
+        if (!rule) {
+            if (!table->has("merge"))
+                table->mistake(at, "map '" + name + "' says nothing of 'merge'",
+                               "expected merge = \"sum\" or \"newest\"");
+            continue;
+        }
+        const bool is_newest = *rule == 1;
+        if (is_newest != stamp.has_value())
+            table->mistake(stamp ? stamp->position(0) : at,
+                           is_newest ? "merge = \"newest\" needs a stamp" : "a sum takes no stamp",
+                           is_newest ? "expected stamp = the name of a field of the value that only grows"
+                                     : "");
+        merges.push_back({.map = name,
+                          .rule = is_newest ? MapMergeSpec::Rule::newest : MapMergeSpec::Rule::sum,
+                          .stamp = stamp ? stamp->text : "",
+                          .at = at,
+                          .stamp_at = stamp ? stamp->position(0) : at});
+    }
+    return merges;
+}
+
 void read_program(TomlTable& table, ControllerConfig& config) {
     const auto name = table.require_text("name", "a name for the program");
     const auto object = table.require_text("object", "the object's file name, such as \"xdp_guard.bpf.o\"");
     const auto function = table.string("function");
     const auto twin = table.text("twin");
+    std::vector<MapMergeSpec> merges = read_merges(table);
+    const bool resets_maps = table.choice("on_incompatible", {"refuse", "reset"}).value_or(0) == 1;
     table.finish();
     if (!name) return;
     if (name->text == no_program || name->text.empty())
@@ -115,6 +149,8 @@ void read_program(TomlTable& table, ControllerConfig& config) {
                                .object = object ? object->text : "",
                                .function = function.value_or(""),
                                .twin = twin ? twin->text : "",
+                               .merges = std::move(merges),
+                               .resets_maps = resets_maps,
                                .at = name->position(0),
                                .object_at = object ? object->position(0) : name->position(0),
                                .twin_at = twin ? twin->position(0) : name->position(0)});

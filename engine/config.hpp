@@ -19,6 +19,22 @@ namespace homeostat {
 // What controller.control says where there is to be no control socket.
 inline constexpr std::string_view no_control = "none";
 
+// How the entries of a map go on where a program that ran before defined it differently, so that it cannot be
+// the same map: as sums of both, or as the one with the newer stamp.
+struct MapMergeSpec {
+    enum class Rule { sum, newest };
+
+    std::string map;
+    Rule rule = Rule::sum;
+    std::string stamp; // for newest: an unsigned field of the value
+    Position at;       // where the map's name stands
+    Position stamp_at;
+
+    friend bool operator==(const MapMergeSpec& a, const MapMergeSpec& b) {
+        return a.map == b.map && a.rule == b.rule && a.stamp == b.stamp;
+    }
+};
+
 // A program that may be attached: `function` of an object file, found in the configured folders. Its twin is
 // a TC function of the same object with the same verdicts, which stands in for it while its mode is switched.
 struct ProgramSpec {
@@ -26,12 +42,15 @@ struct ProgramSpec {
     std::string object;   // file name, such as "xdp_guard.bpf.o"
     std::string function; // "" where the object has one XDP program only
     std::string twin;     // "" for none
+    std::vector<MapMergeSpec> merges{};
+    bool resets_maps = false; // a map that cannot go on starts anew
     Position at;
     Position object_at; // where the file name stands
     Position twin_at;
 
     friend bool operator==(const ProgramSpec& a, const ProgramSpec& b) {
-        return a.name == b.name && a.object == b.object && a.function == b.function && a.twin == b.twin;
+        return a.name == b.name && a.object == b.object && a.function == b.function && a.twin == b.twin &&
+               a.merges == b.merges && a.resets_maps == b.resets_maps;
     }
 };
 

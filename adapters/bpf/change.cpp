@@ -41,15 +41,18 @@ std::int64_t unix_ms() {
 } // namespace
 
 Result<void> Change::run(const std::vector<Step>& steps) {
-    const auto owned_before = interface_.owned;
-    const std::int64_t attached_before = interface_.attached_unix_ms;
     // What could not be taken back before is tried once more; then it is told, and left as it is.
+    const bool is_ours = instance_.unfinished() && instance_.unfinished()->interface == interface_.name;
     if (std::string again = take_back_unfinished(instance_, kernel_); !again.empty()) {
+        if (is_ours) // the pins of maps to be are gone
+            for (auto& [name, staged] : interface_.programs.staged()) staged.is_spoiled = true;
         notes_.push_back(std::move(again));
         if (instance_.unfinished())
             if (auto left = instance_.abandon(); !left) return left;
     }
-    if (!is_atomic(steps) || instance_.journal_stays()) {
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        return failure(interface_.name + ": " + renewed.error().what, renewed.error().number);
+    if (!is_atomic(steps) || !interface_.programs.staged().empty() || instance_.journal_stays()) {
         if (auto begun = instance_.begin(interface_.name); !begun) return begun;
         journaled_ = true;
     }
@@ -64,8 +67,6 @@ Result<void> Change::run(const std::vector<Step>& steps) {
     if (done) done = commit();
     if (done) return done;
     const std::string undone = roll_back();
-    interface_.owned = owned_before;
-    interface_.attached_unix_ms = attached_before;
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
 }
 
@@ -78,7 +79,8 @@ Result<void> Change::perform(const SetMapEntry& step) {
     if (!bytes) return std::unexpected(bytes.error());
     const auto before = port->read();
     if (!before) return std::unexpected(before.error());
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto written = port->write(*bytes); !written) return written;
     interface_.owned[step.entry] = step.value;
     return {};
@@ -91,7 +93,8 @@ Result<void> Change::perform(const ClearMapEntry& step) {
     if (!port) return std::unexpected(port.error());
     const auto before = port->read();
     if (!before) return std::unexpected(before.error());
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before}); !noted) return noted;
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto cleared = port->clear(); !cleared) return cleared;
     interface_.owned.erase(step.entry);
     return {};
@@ -103,10 +106,13 @@ Result<void> Change::perform(const AttachXdp& step) {
     if (interface_.link)
         return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
     if (auto free = refuse_foreign(*ifindex); !free) return free;
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    follow_with_guard(kernel_, interface_,
-                      *ifindex); // resident from here on; where it cannot be, a switch will tell
-    return climb(step.program, step.ladder, *ifindex);
+    // Resident from here on; where it cannot be, a switch will tell.
+    follow_with_guard(kernel_, interface_, *ifindex);
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    return hand_over(*handover);
 }
 
 Result<void> Change::perform(const ReplaceXdp& step) {
@@ -115,8 +121,11 @@ Result<void> Change::perform(const ReplaceXdp& step) {
     if (auto held = require_link(*ifindex); !held) return held;
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    return interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
+    auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
+    return updated ? hand_over(*handover) : updated;
 }
 
 // The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
@@ -128,6 +137,8 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
     const XdpMode before = interface_.link->mode();
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
     const std::string cover_said = cover(*loaded, *ifindex);
 
@@ -139,11 +150,13 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
                      " while switching from " + std::string(to_text(before)) + " to " +
                      std::string(to_text(interface_.link->mode())) + cover_said);
-    if (!armed_) return {};
-    // A packet that came by before the new program was there may still be on its way to the guard.
-    if (auto waited = wait_for_running_programs(); !waited)
-        notes_.push_back(interface_.name + ": " + waited.error().what);
-    return interface_.guard->disarm();
+    if (armed_) {
+        // A packet that came by before the new program was there may still be on its way to the guard.
+        if (auto waited = wait_for_running_programs(); !waited)
+            notes_.push_back(interface_.name + ": " + waited.error().what);
+        if (auto disarmed = interface_.guard->disarm(); !disarmed) return disarmed;
+    }
+    return hand_over(*handover);
 }
 
 Result<void> Change::perform(const DetachXdp&) {
@@ -181,6 +194,14 @@ Result<void> Change::require_link(unsigned ifindex) const {
     if (interface_.link) return {};
     if (auto free = refuse_foreign(ifindex); !free) return free;
     return failure("nothing is attached", ENOENT);
+}
+
+Result<MapHandover> Change::prepare_handover() {
+    return MapHandover::prepare(kernel_, interface_, map_merger_);
+}
+
+Result<void> Change::hand_over(MapHandover& handover) {
+    return handover.run([this](Undo undo) { return note(std::move(undo)); }, notes_);
 }
 
 // Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
@@ -234,13 +255,30 @@ Result<void> Change::commit() {
                                   .owned = interface_.owned};
     const auto known = instance_.manifest().interfaces.find(interface_.name);
     if (!journaled_ && known != instance_.manifest().interfaces.end() && known->second == now) return {};
-    return instance_.commit(interface_.name, now);
+    if (auto committed = instance_.commit(interface_.name, now); !committed) return committed;
+    finish_handover(kernel_, interface_);
+    return {};
+}
+
+// What programs wrote to a map that was being merged is gone with it; the text says so.
+std::string Change::take_back_maps() {
+    std::string told;
+    for (auto& [name, staged] : interface_.programs.staged()) {
+        staged.took_place = false;
+        if (staged.is_spoiled) told += "; what the new program wrote meanwhile is lost in map " + name;
+    }
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        told += "; and no map can be carried over: " + renewed.error().what;
+    return told;
 }
 
 std::string Change::roll_back() {
     interface_.link.reset(); // the pins know better from here on
-    const std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
+    std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
     follow_device(kernel_, interface_);
+    interface_.owned = owned_before_;
+    interface_.attached_unix_ms = attached_before_unix_ms_;
+    failures += take_back_maps();
     return failures;
 }
 

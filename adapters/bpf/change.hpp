@@ -4,11 +4,13 @@
 #include "adapters/bpf/datapath.hpp"
 #include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/kernel_port.hpp"
+#include "adapters/bpf/map_handover.hpp"
 #include "adapters/bpf/undo.hpp"
 #include "knowledge/datapath.hpp"
 #include "knowledge/error.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,8 +21,9 @@ namespace homeostat::bpf {
 class Change {
   public:
     Change(const KernelPort& kernel, Instance& instance, ManagedInterface& interface,
-           std::vector<std::string>& notes)
-        : kernel_(kernel), instance_(instance), interface_(interface), notes_(notes) {}
+           const std::string& map_merger, std::vector<std::string>& notes)
+        : kernel_(kernel), instance_(instance), interface_(interface), map_merger_(map_merger), notes_(notes),
+          owned_before_(interface.owned), attached_before_unix_ms_(interface.attached_unix_ms) {}
 
     Result<void> run(const std::vector<Step>& steps);
 
@@ -38,18 +41,24 @@ class Change {
     Result<unsigned> find_interface();
     Result<void> refuse_foreign(unsigned ifindex) const;
     Result<void> require_link(unsigned ifindex) const;
+    Result<MapHandover> prepare_handover();
+    Result<void> hand_over(MapHandover& handover);
     Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     std::string cover(const LoadedPrograms::Program& next, unsigned ifindex);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
     Result<void> commit();
+    std::string take_back_maps();
     // Takes all steps back, the last one first. What to add to the error; "" where all went well.
     std::string roll_back();
 
     const KernelPort& kernel_;
     Instance& instance_;
     ManagedInterface& interface_;
+    const std::string& map_merger_;
     std::vector<std::string>& notes_;
+    std::map<MapEntry, MapValue> owned_before_;
+    std::int64_t attached_before_unix_ms_;
     bool journaled_ = false;
     bool armed_ = false;
     std::vector<Undo> undo_;

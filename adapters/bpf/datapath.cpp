@@ -3,6 +3,7 @@
 #include "adapters/bpf/change.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/map_entries.hpp"
+#include "adapters/bpf/map_handover.hpp"
 #include "adapters/bpf/recovery.hpp"
 #include "adapters/bpf/undo.hpp"
 
@@ -107,6 +108,7 @@ Result<void> XdpDatapath::sweep(const std::vector<std::string>& interfaces) {
             return failure(name + ": " + cleared.error().what, cleared.error().number);
         std::error_code error;
         fs::remove_all(pins.folder(), error);
+        fs::remove(instance_->definitions_path(name), error);
         if (auto committed = instance_->commit(name, std::nullopt); !committed) return committed;
         notes_.push_back(name + ": no longer managed, so it was detached");
     }
@@ -117,11 +119,17 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                                      const std::vector<ProgramSource>& programs) {
     if (auto made = instance_->make_folders(name); !made) return std::unexpected(made.error());
     const InterfacePins pins = instance_->pins(name);
-    auto loaded = LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins});
-    if (!loaded) return std::unexpected(loaded.error());
     const unsigned ifindex = ::if_nametoindex(name.c_str());
     auto link = XdpLink::adopt(options_.kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
+    const std::string attached = *link ? (*link)->version() : "";
+    remove_old_maps(options_.kernel, pins, [&](std::string_view version) {
+        return version == attached || version == twin_of(attached);
+    });
+    auto loaded =
+        LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
+                                                               instance_->definitions_path(name), attached});
+    if (!loaded) return std::unexpected(loaded.error());
     ManagedInterface interface{.name = name,
                                .pins = pins,
                                .programs = std::move(*loaded),
@@ -138,7 +146,12 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     if (interface.link)
         notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
     // The guard is left as it is: the first transaction needs it, and one that was armed is armed for a
-    // reason. Versions that nobody can want back.
+    // reason. Versions that nobody can want back, and maps for programs that are not loaded any more.
+    for (const std::string& path : files_in(pins.maps())) {
+        const std::string pin = version_of_pin(path);
+        if (pin.ends_with("+next") && !interface.programs.is_next(pin.substr(0, pin.size() - 5)))
+            options_.kernel.unpin(path);
+    }
     for (const std::string& path : files_in(pins.programs())) {
         const std::string version = version_of_pin(path);
         const bool wanted = interface.programs.knows_version(version) ||
@@ -160,14 +173,21 @@ void XdpDatapath::hold_anchors() {
         notes_.push_back("changes of programs will take milliseconds: " + held.error().what);
 }
 
-Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name) const {
+Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name) {
     std::vector<InterfaceMap> maps;
-    for (const ManagedInterface& interface : interfaces_) {
+    for (ManagedInterface& interface : interfaces_) {
         const auto map = interface.programs.map(name);
         if (!map) continue;
+        const auto& staged = interface.programs.staged();
+        if (const auto found = staged.find(name); found != staged.end() && found->second.plan) {
+            const auto handoff = std::make_shared<MapHandoff>();
+            interface.waiting_readers.push_back({std::string(name), handoff});
+            maps.push_back({interface.name, std::string(name), map->object, Descriptor(), handoff});
+            continue;
+        }
         auto descriptor = duplicate(map->descriptor);
         if (!descriptor) return std::unexpected(descriptor.error());
-        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor)});
+        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), nullptr});
     }
     return maps;
 }
@@ -216,7 +236,7 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
         outcome.done_monotonic_ns = monotonic_ns();
         return outcome;
     }
-    Change change(options_.kernel, *instance_, *found, outcome.notes);
+    Change change(options_.kernel, *instance_, *found, options_.map_merger, outcome.notes);
     const auto done = change.run(transaction.steps);
     outcome.ok = done.has_value();
     if (!done) outcome.error = done.error().what;

@@ -26,6 +26,12 @@ inline constexpr std::string_view foreign_prefix = "foreign:";
 // One of ours from before, whose object has changed since: the next step replaces it.
 inline constexpr std::string_view outdated_prefix = "outdated:";
 
+// Who reads a map that is not the interface's yet.
+struct WaitingReader {
+    std::string map;
+    std::shared_ptr<MapHandoff> handoff;
+};
+
 // All that a transaction on one interface works with.
 struct ManagedInterface {
     std::string name;
@@ -36,6 +42,7 @@ struct ManagedInterface {
     std::optional<Guard::Kind> guard_kind;
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
+    std::vector<WaitingReader> waiting_readers{};
 };
 
 struct DatapathOptions {
@@ -43,6 +50,8 @@ struct DatapathOptions {
     bool anchored = true;                  // see anchors.hpp
     std::optional<Guard::Kind> guard_kind; // none: what the kernel has
     KernelPort kernel;
+    std::string
+        map_merger{}; // our map_merge.bpf.o; without it no map whose definition changed is carried over
 };
 
 // Takes back a change that was cut short, detaches everything that the instance has attached, and removes all
@@ -74,8 +83,10 @@ class XdpDatapath final : public Datapath {
     // What open() found and did, for people: what it took up, took back, swept away, or could not have.
     const std::vector<std::string>& notes() const { return notes_; }
 
-    // The map of this name on each interface whose programs have it, in the order of the interfaces.
-    Result<std::vector<InterfaceMap>> maps_named(std::string_view map) const;
+    // The map of this name on each interface whose programs have it, in the order of the interfaces. One into
+    // which an old map is to be merged comes by its handoff when that was done, so that a counter is seen to
+    // go on, and not to begin and jump.
+    Result<std::vector<InterfaceMap>> maps_named(std::string_view map);
 
     // Of an owned entry, the fields that were set are read back; an entry that vanished is absent.
     ActualState read_back() override;

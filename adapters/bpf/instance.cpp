@@ -229,6 +229,11 @@ Result<Journal> read_journal(std::string_view text) {
 
 std::string Instance::journal_path() const { return place_.state + "/" + place_.name + "/journal"; }
 std::string Instance::manifest_path() const { return place_.state + "/" + place_.name + "/manifest"; }
+std::string Instance::definitions_folder() const { return place_.state + "/" + place_.name + "/maps"; }
+
+std::string Instance::definitions_path(std::string_view interface) const {
+    return definitions_folder() + "/" + pin_name(interface);
+}
 
 Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
     Instance instance;
@@ -237,7 +242,8 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
     const std::string state = instance.place_.state + "/" + instance.place_.name;
     if (auto mounted = require_bpffs(instance.place_.bpffs); !mounted)
         return std::unexpected(mounted.error());
-    for (const std::string& folder : {state, instance.place_.bpffs + "/" + instance.place_.name})
+    for (const std::string& folder :
+         {instance.definitions_folder(), instance.place_.bpffs + "/" + instance.place_.name})
         if (auto made = make_folder(folder); !made) return std::unexpected(made.error());
     auto lock = take_lock(state + "/lock");
     if (!lock)
@@ -356,6 +362,7 @@ Result<void> Instance::remove() {
     fs::remove(pins_folder, error);
     for (const char* file : {"/journal", "/manifest", "/journal.new", "/manifest.new", "/lock"})
         fs::remove(state_folder + file, error);
+    fs::remove_all(definitions_folder(), error);
     fs::remove(state_folder, error);
     for (const std::string& folder : {pins_folder, state_folder})
         if (fs::exists(folder, error)) return failure("remove " + folder + ": it is not empty", ENOTEMPTY);

@@ -3,10 +3,13 @@
 //   BPFFS/INSTANCE/INTERFACE/link           the XDP link
 //   BPFFS/INSTANCE/INTERFACE/guard          the TCX link of the guard (see guard.hpp)
 //   BPFFS/INSTANCE/INTERFACE/programs/NAME@DIGEST
-//   BPFFS/INSTANCE/INTERFACE/maps/NAME
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME      those that the attached program works on
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME+next of another definition, for the program that is to take its place
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME+old  what was NAME before, until the transaction is whole
 //   STATE/INSTANCE/lock                     held by the owner while it runs
 //   STATE/INSTANCE/manifest                 what is attached, and which map entries are ours
 //   STATE/INSTANCE/journal                  how to take back the transaction that is under way
+//   STATE/INSTANCE/maps/INTERFACE           how the pinned maps were defined (see map_definitions.hpp)
 //
 // Linux reserves names with dots in a BPF file system, so an interface's '.' is written "%2e".
 #pragma once
@@ -44,16 +47,18 @@ class InterfacePins {
     std::string maps() const { return folder_ + "/maps"; }
     std::string program(std::string_view version) const;
     std::string map(std::string_view name) const;
+    std::string next_map(std::string_view name) const { return map(name) + "+next"; }
+    std::string old_map(std::string_view name) const { return map(name) + "+old"; }
 
   private:
     std::string folder_;
 };
 
-// The paths of what is in a folder, sorted; none where it cannot be read.
-std::vector<std::string> files_in(const std::string& folder);
-
 // From the path of a program's pin back to its name.
 std::string version_of_pin(const std::string& path);
+
+// Their paths, sorted; none where there is no such folder.
+std::vector<std::string> files_in(const std::string& folder);
 
 struct Manifest {
     struct Interface {
@@ -92,6 +97,7 @@ class Instance {
 
     const InstancePlace& place() const { return place_; }
     InterfacePins pins(std::string_view interface) const { return {place_, interface}; }
+    std::string definitions_path(std::string_view interface) const;
     Result<void> make_folders(std::string_view interface) const;
 
     std::vector<std::string> pinned_interfaces() const; // sorted
@@ -120,6 +126,7 @@ class Instance {
     Instance() = default;
     std::string journal_path() const;
     std::string manifest_path() const;
+    std::string definitions_folder() const;
     Result<void> read_state();
 
     InstancePlace place_;

@@ -1,5 +1,7 @@
 #include "adapters/bpf/kernel_port.hpp"
 
+#include "adapters/bpf/map_migration.hpp"
+
 #include <linux/if_link.h>
 
 #include <array>
@@ -63,13 +65,17 @@ int write_to(const std::string& path, int flags, std::string_view content) {
 } // namespace
 
 std::string_view to_text(KernelCall call) {
-    static constexpr std::array names{
-        std::string_view("create_link"), std::string_view("update_link"),   std::string_view("detach_link"),
-        std::string_view("link_info"),   std::string_view("query_xdp"),     std::string_view("query_tcx"),
-        std::string_view("add_filter"),  std::string_view("remove_filter"), std::string_view("find_filter"),
-        std::string_view("pin"),         std::string_view("unpin"),         std::string_view("open_pin"),
-        std::string_view("read_entry"),  std::string_view("write_entry"),   std::string_view("delete_entry"),
-        std::string_view("write_file"),  std::string_view("append_file"),   std::string_view("remove_file")};
+    static constexpr std::array names{std::string_view("create_link"), std::string_view("update_link"),
+                                      std::string_view("detach_link"), std::string_view("link_info"),
+                                      std::string_view("query_xdp"),   std::string_view("query_tcx"),
+                                      std::string_view("add_filter"),  std::string_view("remove_filter"),
+                                      std::string_view("find_filter"), std::string_view("pin"),
+                                      std::string_view("unpin"),       std::string_view("open_pin"),
+                                      std::string_view("rename_pin"),  std::string_view("read_entry"),
+                                      std::string_view("write_entry"), std::string_view("delete_entry"),
+                                      std::string_view("next_key"),    std::string_view("wait_for_programs"),
+                                      std::string_view("begin_merge"), std::string_view("write_file"),
+                                      std::string_view("append_file"), std::string_view("remove_file")};
     static_assert(names.size() == static_cast<std::size_t>(KernelCall::remove_file) + 1);
     return names[static_cast<std::size_t>(call)];
 }
@@ -166,6 +172,11 @@ int KernelPort::open_pin(const std::string& path) const {
     return bpf_obj_get(path.c_str());
 }
 
+int KernelPort::rename_pin(const std::string& from, const std::string& to) const {
+    if (const int refused = ask(KernelCall::rename_pin)) return refused;
+    return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : -errno;
+}
+
 int KernelPort::read_entry(int map, const void* key, void* value) const {
     if (const int refused = ask(KernelCall::read_entry)) return refused;
     return bpf_map_lookup_elem(map, key, value);
@@ -180,6 +191,19 @@ int KernelPort::delete_entry(int map, const void* key) const {
     if (const int refused = ask(KernelCall::delete_entry)) return refused;
     return bpf_map_delete_elem(map, key);
 }
+
+int KernelPort::next_key(int map, const void* key, void* next) const {
+    if (const int refused = ask(KernelCall::next_key)) return refused;
+    return bpf_map_get_next_key(map, key, next);
+}
+
+int KernelPort::wait_for_programs() const {
+    if (const int refused = ask(KernelCall::wait_for_programs)) return refused;
+    const auto waited = wait_for_running_programs();
+    return waited ? 0 : waited.error().number != 0 ? -waited.error().number : -EIO;
+}
+
+int KernelPort::begin_merge() const { return ask(KernelCall::begin_merge); }
 
 int KernelPort::write_file(const std::string& path, std::string_view content) const {
     if (const int refused = ask(KernelCall::write_file)) return refused;

@@ -32,9 +32,13 @@ enum class KernelCall {
     pin,
     unpin,
     open_pin,
+    rename_pin,
     read_entry,
     write_entry,
     delete_entry,
+    next_key,
+    wait_for_programs,
+    begin_merge,
     write_file,
     append_file,
     remove_file,
@@ -77,10 +81,16 @@ class KernelPort {
     int pin(int descriptor, const std::string& path) const;
     int unpin(const std::string& path) const;
     int open_pin(const std::string& path) const;
+    int rename_pin(const std::string& from, const std::string& to) const; // whoever is at `to` goes
 
     int read_entry(int map, const void* key, void* value) const;
     int write_entry(int map, const void* key, const void* value) const;
     int delete_entry(int map, const void* key) const;
+    // After `key`, or the first one where it is nullptr; -ENOENT: there is none.
+    int next_key(int map, const void* key, void* next) const;
+
+    int wait_for_programs() const; // wait_for_running_programs() of map_migration.hpp
+    int begin_merge() const;       // 0: MapMigration::run(), which is many calls, may begin
 
     // Whole or not at all, whatever ends the process.
     int write_file(const std::string& path, std::string_view content) const;

@@ -79,9 +79,9 @@ Result<Bytes> MapEntryPort::encode(const MapValue& value) const {
 MapValue MapEntryPort::decode(const Bytes& bytes, const MapValue& wanted) const {
     MapValue value;
     for (const auto& [name, number] : wanted) {
-        const FieldLayout* known = map_.layout->value.field(name);
-        if (known == nullptr) continue; // of an object from before
-        const FieldLayout& field = *known;
+        const FieldLayout* const found = map_.layout->value.field(name);
+        if (found == nullptr) continue; // the value was set under another definition
+        const FieldLayout& field = *found;
         const bool is_signed = field.kind == Kind::signed_integer || field.kind == Kind::enumeration;
         std::int64_t seen = number;
         for (std::size_t cpu = 0; cpu < cpus_ && seen == number; ++cpu) {

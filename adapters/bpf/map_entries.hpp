@@ -31,7 +31,8 @@ class MapEntryPort {
 
     // Fields that are not named are 0; every CPU gets the same.
     Result<Bytes> encode(const MapValue& value) const;
-    // The fields that `wanted` names, as they are; where CPUs differ, a value that is not the wanted one.
+    // The fields that `wanted` names, as they are, without those that there are not; where CPUs differ, a
+    // value that is not the wanted one.
     MapValue decode(const Bytes& bytes, const MapValue& wanted) const;
 
   private:

@@ -314,12 +314,16 @@ Result<std::unique_ptr<MapSensor>> MapSensor::create(SensorId id, const MapSenso
     std::unique_ptr<MapSensor> sensor(new MapSensor());
     sensor->id_ = id;
     sensor->shape_ = std::move(shape);
-    for (InterfaceMap& map : maps)
+    for (InterfaceMap& map : maps) {
+        if (map.handoff) sensor->handoffs_.emplace_back(map.interface, map.handoff);
         sensor->tables_.push_back(std::make_unique<Table>(*sensor->shape_, std::move(map)));
+    }
     return sensor;
 }
 
 void MapSensor::collect(Instant now, Readings& out) {
+    for (const auto& [interface, handoff] : handoffs_)
+        if (Descriptor map = handoff->take()) read_from(interface, std::move(map));
     SampleBatch batch = std::exchange(untold_, {});
     batch.sensor = id_;
     batch.time = now;

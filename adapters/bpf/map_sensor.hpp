@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace homeostat::bpf {
@@ -21,7 +22,8 @@ namespace homeostat::bpf {
 // Thread: the loop's.
 class MapSensor final : public Sensor {
   public:
-    // `maps` is one map on one or more interfaces; none of them need have a descriptor yet. Fails where
+    // `maps` is one map on one or more interfaces; none of them need have a descriptor yet: it may come by
+    // its handoff, or by read_from(). Fails where
     // the map's kind cannot be read, or a field or an enum is not there or is no number.
     static Result<std::unique_ptr<MapSensor>> create(SensorId id, const MapSensorSpec& spec,
                                                      std::size_t series_max, std::vector<InterfaceMap> maps);
@@ -40,6 +42,7 @@ class MapSensor final : public Sensor {
     SensorId id_{};
     std::unique_ptr<Shape> shape_; // before the tables, which refer to it
     std::vector<std::unique_ptr<Table>> tables_;
+    std::vector<std::pair<std::string, std::shared_ptr<MapHandoff>>> handoffs_; // by interface
     SampleBatch untold_; // definitions and ends of readings that failed
     std::size_t last_samples_ = 0;
 };

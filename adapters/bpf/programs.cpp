@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 namespace homeostat::bpf {
@@ -46,6 +47,12 @@ Result<bpf_map_info> info_of_map(int descriptor) {
     if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
         return failure("ask about a map: " + errno_text(error), -error);
     return info;
+}
+
+bool is_same_map(int a, int b) {
+    const auto first = info_of_map(a);
+    const auto second = info_of_map(b);
+    return first && second && first->id == second->id;
 }
 
 MapShape shape_of(const bpf_map_info& info) {
@@ -107,6 +114,11 @@ Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& so
                                             std::optional<Pinning> pinning) {
     LoadedPrograms loaded;
     loaded.pinning_ = std::move(pinning);
+    if (loaded.pinning_) {
+        auto definitions = load_map_definitions(loaded.pinning_->definitions);
+        if (!definitions) return std::unexpected(definitions.error());
+        loaded.definitions_ = std::move(*definitions);
+    }
     for (const ProgramSource& source : sources) {
         const auto one = loaded.load_one(source);
         if (one) continue;
@@ -114,6 +126,8 @@ Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& so
             return std::unexpected(one.error());
         loaded.rejected_.emplace(source.name, one.error());
     }
+    std::erase_if(loaded.staged_, [&](const auto& one) { return !loaded.maps_.contains(one.first); });
+    if (loaded.pinning_) loaded.prune_definitions();
     return loaded;
 }
 
@@ -130,8 +144,8 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     if (!object) return failure(what + errno_text(errno) + ": " + log.last_line(), errno);
     const auto shared = share_maps(object.get(), source);
     if (!shared) return std::unexpected(shared.error());
-    auto program = take_up(version, *shared);
-    auto twin = source.twin.empty() ? Result<int>(-1) : take_up(twin_of(version), *shared);
+    auto program = take_up(version, shared->all);
+    auto twin = source.twin.empty() ? Result<int>(-1) : take_up(twin_of(version), shared->all);
     bpf_program* each = nullptr;
     bpf_object__for_each_program(each, object.get()) {
         const std::string_view name = bpf_program__name(each);
@@ -147,7 +161,7 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     }
     bpf_object* const loaded = object.get();
     objects_.push_back(std::move(object)); // from here on its maps may be shared
-    if (auto kept = keep_maps(loaded, source); !kept) return failure(what + kept.error().what);
+    if (auto kept = keep_maps(loaded, source, *shared); !kept) return failure(what + kept.error().what);
     if (!program) program = keep_program(loaded, *function, version);
     if (!twin) twin = keep_program(loaded, source.twin, twin_of(version));
     if (!program) return failure(what + program.error().what, program.error().number);
@@ -159,59 +173,160 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
 }
 
 // Maps of the interface that are there already take the place of the object's own.
-Result<bool> LoadedPrograms::share_maps(bpf_object* object, const ProgramSource& source) {
-    bool all = true;
+Result<LoadedPrograms::SharedMaps> LoadedPrograms::share_maps(bpf_object* object,
+                                                              const ProgramSource& source) {
+    SharedMaps all;
+    const std::string what = "load program " + source.name + ": ";
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         if (bpf_map__is_internal(map)) continue;
         const std::string name = bpf_map__name(map);
         // An object may ask to be pinned by name; where maps are pinned, we decide.
         bpf_map__set_pin_path(map, nullptr);
+        MapDefinition wanted = read_definition(map, bpf_object__btf(object), *source.layout);
+        wanted.layout.name = name;
         int shared = -1;
-        MapShape shape;
-        std::string whose = "another program of the interface";
         if (const auto found = maps_.find(name); found != maps_.end()) {
             shared = found->second.descriptor;
-            shape = found->second.shape;
+            all.all = all.all && !found->second.is_new;
+            if (const std::string differs = difference(found->second.shape, shape_of(map)); !differs.empty())
+                return failure(what + "map " + name +
+                               " is defined differently in another program of the interface (" + differs +
+                               "); give them one definition or two names");
         } else if (pinning_) {
-            Descriptor pinned(pinning_->kernel->open_pin(pinning_->pins.map(name)));
-            if (!pinned && pinned.get() != -ENOENT)
-                return failure("open the pin of map " + name + ": " + errno_text(pinned.get()),
-                               -pinned.get());
-            const auto info = pinned ? info_of_map(pinned.get()) : failure("no pin");
-            all = all && info.has_value();
-            if (!info) continue;
-            shared = pinned.get();
-            shape = shape_of(*info);
-            whose = "the program that ran before";
-            taken_up_.push_back(std::move(pinned));
-        } else {
-            all = false;
-            continue;
+            const auto pinned = find_pinned(source, wanted, shape_of(map));
+            if (!pinned) return failure(what + pinned.error().what, pinned.error().number);
+            shared = *pinned;
         }
-        if (const std::string differs = difference(shape, shape_of(map)); !differs.empty())
-            return failure("load program " + source.name + ": map " + name + " is defined differently in " +
-                           whose + " (" + differs + "); give them one definition or two names");
+        all.all = all.all && shared >= 0;
+        all.definitions.emplace(name, std::move(wanted));
+        if (shared < 0) continue;
         if (const int error = bpf_map__reuse_fd(map, shared); error != 0)
-            return failure("load program " + source.name + ": share map " + name + ": " + errno_text(error),
-                           -error);
+            return failure(what + "share map " + name + ": " + errno_text(error), -error);
     }
     return all;
 }
 
-Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& source) {
+// The map that is pinned for this definition; -1 where there is none.
+Result<int> LoadedPrograms::find_pinned(const ProgramSource& source, const MapDefinition& wanted,
+                                        const MapShape& shape) {
+    const std::string& name = wanted.layout.name;
+    const std::string path = pinning_->pins.map(name);
+    Descriptor pinned(pinning_->kernel->open_pin(path));
+    if (pinned.get() == -ENOENT) return -1;
+    if (!pinned) return failure("open " + path + ": " + errno_text(pinned.get()), -pinned.get());
+    const auto info = info_of_map(pinned.get());
+    if (!info) return std::unexpected(info.error());
+    const MapShape before = shape_of(*info);
+    const auto known = definitions_.find(info->id);
+    const std::string differs = difference(before, shape);
+    CarryOver how = ReuseMap{};
+    if (known != definitions_.end()) {
+        const auto rule = source.merge_rules.find(name);
+        how = compare_maps(known->second, wanted,
+                           rule == source.merge_rules.end() ? std::nullopt : std::optional(rule->second));
+    } else if (!differs.empty()) {
+        how = RefuseMap{"map " + name + " cannot be carried over: " + differs +
+                        " in the program that ran before and in this one, and nothing tells how it was "
+                        "defined there"};
+    }
+    if (std::holds_alternative<ReuseMap>(how)) {
+        if (known == definitions_.end()) definitions_.emplace(info->id, wanted);
+        taken_up_.push_back(std::move(pinned));
+        return taken_up_.back().get();
+    }
+    StagedMap staged{.before = std::move(pinned),
+                     .shape_before = before,
+                     .layout_before = known == definitions_.end() ? MapLayout{} : known->second.layout,
+                     .plan = std::nullopt,
+                     .why = ""};
+    if (auto* plan = std::get_if<MigrateMap>(&how)) {
+        staged.plan = std::move(*plan);
+        return stage(wanted, std::move(staged));
+    }
+    staged.why = std::get<RefuseMap>(how).reason;
+    if (source.resets_maps) return stage(wanted, std::move(staged));
+    return failure(
+        staged.why + ". In [[program]] " + source.name + ", maps." + name +
+        ".merge = \"sum\" or \"newest\" says how to merge, and on_incompatible = \"reset\" lets such maps "
+        "start anew");
+}
+
+// The next map that an earlier process made, where it is of this definition; -1 where a new one is needed.
+Result<int> LoadedPrograms::stage(const MapDefinition& wanted, StagedMap staged) {
+    const std::string name = wanted.layout.name;
+    staged_.insert_or_assign(name, std::move(staged));
+    const std::string path = pinning_->pins.next_map(name);
+    Descriptor next(pinning_->kernel->open_pin(path));
+    if (!next) return -1;
+    const auto info = info_of_map(next.get());
+    const auto known = info ? definitions_.find(info->id) : definitions_.end();
+    if (known != definitions_.end() && known->second == wanted) {
+        taken_up_.push_back(std::move(next));
+        return taken_up_.back().get();
+    }
+    if (const int error = pinning_->kernel->unpin(path); error != 0)
+        return failure("unpin " + path + ": " + errno_text(error), -error);
+    return -1;
+}
+
+Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& source,
+                                       const SharedMaps& shared) {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         if (bpf_map__is_internal(map)) continue;
         const std::string name = bpf_map__name(map);
-        const auto [known, is_new] = maps_.try_emplace(
-            name, Map{bpf_map__fd(map), source.layout, source.layout->map(name), shape_of(map)});
-        if (!is_new || !pinning_) continue;
-        const int error = pinning_->kernel->pin(bpf_map__fd(map), pinning_->pins.map(name));
-        if (error != 0 && error != -EEXIST)
-            return failure("pin map " + name + ": " + errno_text(error), -error);
+        const int descriptor = bpf_map__fd(map);
+        const bool is_new = std::ranges::none_of(
+            taken_up_, [&](const Descriptor& one) { return is_same_map(one.get(), descriptor); });
+        const auto [known, is_first] = maps_.try_emplace(
+            name, Map{descriptor, source.layout, source.layout->map(name), shape_of(map), is_new});
+        if (!is_first || !is_new || !pinning_) continue;
+        if (auto pinned = pin_new(name, descriptor, shared.definitions.find(name)->second); !pinned)
+            return pinned;
     }
     return {};
+}
+
+// Where the process is killed in between, the next one must not take up a program that works on the map
+// whose place this one takes: no pin of such a program is there when the map's is.
+Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const MapDefinition& definition) {
+    const auto info = info_of_map(map);
+    if (!info) return std::unexpected(info.error());
+    forget_programs();
+    definitions_.insert_or_assign(info->id, definition);
+    if (auto saved = save_map_definitions(*pinning_->kernel, pinning_->definitions, definitions_); !saved)
+        return saved;
+    const int error =
+        pinning_->kernel->pin(map, is_next(name) ? pinning_->pins.next_map(name) : pinning_->pins.map(name));
+    if (error != 0) return failure("pin map " + name + ": " + errno_text(error), -error);
+    return {};
+}
+
+void LoadedPrograms::forget_programs() {
+    for (const std::string& path : files_in(pinning_->pins.programs())) {
+        const std::string version = version_of_pin(path);
+        const bool is_attached = version == pinning_->attached || version == twin_of(pinning_->attached);
+        if (!is_attached && !knows_version(version)) pinning_->kernel->unpin(path);
+    }
+}
+
+// Those of maps that are pinned no more.
+void LoadedPrograms::prune_definitions() {
+    std::set<std::uint32_t> live;
+    for (const std::string& path : files_in(pinning_->pins.maps())) {
+        const Descriptor map(pinning_->kernel->open_pin(path));
+        const auto info = map ? info_of_map(map.get()) : failure("no map");
+        if (!info) return;
+        live.insert(info->id);
+    }
+    if (std::erase_if(definitions_, [&](const auto& one) { return !live.contains(one.first); }) != 0)
+        (void)save_map_definitions(*pinning_->kernel, pinning_->definitions, definitions_);
+}
+
+bool LoadedPrograms::is_next(std::string_view map) const {
+    const auto found = staged_.find(map);
+    return found != staged_.end() && !found->second.took_place;
 }
 
 // The pinned program, unless one of the maps that it works on is no longer the interface's.

@@ -45,7 +45,12 @@ std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {
     if (!instance.unfinished()) return "";
     const Journal journal = *instance.unfinished();
     const std::string failures = take_back_all(instance, kernel, journal.interface, journal.undo);
+    std::string lost;
+    for (const Undo& undo : journal.undo)
+        if (const auto* discarded = std::get_if<DiscardNextMap>(&undo))
+            lost += (lost.empty() ? "" : ", ") + discarded->map;
     return journal.interface + ": a change that was cut short was taken back" +
+           (lost.empty() ? "" : "; what the new program wrote meanwhile is lost in map " + lost) +
            (failures.empty() ? "" : ", not wholly" + failures);
 }
 

@@ -11,6 +11,7 @@
 #include <net/if.h>
 
 #include <cerrno>
+#include <filesystem>
 
 namespace homeostat::bpf {
 
@@ -54,10 +55,11 @@ std::optional<Undo> read_entry(const json::object& object) {
     const auto key = from_hex(string_of(object, "key").value_or("?"));
     const auto value = string_of(object, "value");
     if (!map || !key) return std::nullopt;
-    if (!value) return RestoreEntry{*map, *key, std::nullopt};
+    const bool is_next = object.contains("next");
+    if (!value) return RestoreEntry{*map, *key, std::nullopt, is_next};
     const auto bytes = from_hex(*value);
     if (!bytes) return std::nullopt;
-    return RestoreEntry{*map, *key, bytes};
+    return RestoreEntry{*map, *key, bytes, is_next};
 }
 
 std::optional<Undo> read_xdp(const json::object& object) {
@@ -67,9 +69,15 @@ std::optional<Undo> read_xdp(const json::object& object) {
     return mode ? std::optional<Undo>(RestoreXdp{RestoreXdp::Held{*version, *mode}}) : std::nullopt;
 }
 
+template <class OfMap> std::optional<Undo> read_of_map(const json::object& object) {
+    const auto map = string_of(object, "map");
+    return map ? std::optional<Undo>(OfMap{*map}) : std::nullopt;
+}
+
 Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const RestoreEntry& undo) {
     const std::string what = "map " + undo.map;
-    const Descriptor map(kernel.open_pin(pins.map(undo.map)));
+    const Descriptor map(kernel.open_pin(undo.is_next ? pins.next_map(undo.map) : pins.map(undo.map)));
+    if (undo.is_next && map.get() == -ENOENT) return {};
     if (!map) return failure(what + ": open its pin: " + errno_text(map.get()), -map.get());
     bpf_map_info info{};
     std::uint32_t size = sizeof info;
@@ -103,6 +111,27 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     return attached ? Result<void>{} : std::unexpected(attached.error());
 }
 
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const DiscardNextMap& undo) {
+    const int error = kernel.unpin(pins.next_map(undo.map));
+    if (error == 0 || error == -ENOENT) return {};
+    return failure("map " + undo.map + ": unpin " + pins.next_map(undo.map) + ": " + errno_text(error),
+                   -error);
+}
+
+// From any state between the two renamings, and of this itself.
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const RestoreMapPins& undo) {
+    std::error_code ignored;
+    const auto rename = [&](const std::string& from, const std::string& to) -> Result<void> {
+        if (!std::filesystem::exists(from, ignored)) return {};
+        const int error = kernel.rename_pin(from, to);
+        if (error == 0) return {};
+        return failure("map " + undo.map + ": rename the pin " + from + ": " + errno_text(error), -error);
+    };
+    if (!std::filesystem::exists(pins.old_map(undo.map), ignored)) return {};
+    if (auto aside = rename(pins.map(undo.map), pins.next_map(undo.map)); !aside) return aside;
+    return rename(pins.old_map(undo.map), pins.map(undo.map));
+}
+
 } // namespace
 
 std::string to_text(const Undo& undo) {
@@ -112,6 +141,15 @@ std::string to_text(const Undo& undo) {
                               object["map"] = entry.map;
                               object["key"] = to_hex(entry.key);
                               if (entry.value) object["value"] = to_hex(*entry.value);
+                              if (entry.is_next) object["next"] = true;
+                          },
+                          [&](const DiscardNextMap& discard) {
+                              object["undo"] = "discard_next_map";
+                              object["map"] = discard.map;
+                          },
+                          [&](const RestoreMapPins& pins) {
+                              object["undo"] = "map_pins";
+                              object["map"] = pins.map;
                           },
                           [&](const RestoreXdp& xdp) {
                               object["undo"] = "xdp";
@@ -128,19 +166,21 @@ Result<Undo> read_undo(std::string_view text) {
     const json::value value = json::parse(text, error);
     if (error || !value.is_object()) return failure("no JSON object");
     const auto kind = string_of(value.as_object(), "undo");
-    const auto undo = kind == "entry" ? read_entry(value.as_object())
-                      : kind == "xdp" ? read_xdp(value.as_object())
-                                      : std::nullopt;
+    const auto undo = kind == "entry"              ? read_entry(value.as_object())
+                      : kind == "xdp"              ? read_xdp(value.as_object())
+                      : kind == "discard_next_map" ? read_of_map<DiscardNextMap>(value.as_object())
+                      : kind == "map_pins"         ? read_of_map<RestoreMapPins>(value.as_object())
+                                                   : std::nullopt;
     if (!undo) return failure("no undo of a kind that is known here");
     return *undo;
 }
 
 Result<void> take_back(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                        const Undo& undo) {
-    return std::visit(
-        Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
-                   [&](const RestoreXdp& xdp) { return restore(kernel, pins, interface, xdp); }},
-        undo);
+    return std::visit(Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
+                                 [&](const RestoreXdp& xdp) { return restore(kernel, pins, interface, xdp); },
+                                 [&](const auto& of_map) { return restore(kernel, pins, of_map); }},
+                      undo);
 }
 
 } // namespace homeostat::bpf

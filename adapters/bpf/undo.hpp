@@ -24,6 +24,7 @@ struct RestoreEntry {
     std::string map;
     Bytes key;
     std::optional<Bytes> value;
+    bool is_next = false; // of NAME+next, which may be gone: then there is nothing to restore
 
     bool operator==(const RestoreEntry&) const = default;
 };
@@ -41,7 +42,22 @@ struct RestoreXdp {
     bool operator==(const RestoreXdp&) const = default;
 };
 
-using Undo = std::variant<RestoreEntry, RestoreXdp>;
+// NAME+next, into which the entries of NAME are merged: it is thrown away, with what programs wrote to it.
+// Nobody can tell how far the merge came, and it must not come twice.
+struct DiscardNextMap {
+    std::string map;
+
+    bool operator==(const DiscardNextMap&) const = default;
+};
+
+// NAME+next took the place of NAME, which became NAME+old.
+struct RestoreMapPins {
+    std::string map;
+
+    bool operator==(const RestoreMapPins&) const = default;
+};
+
+using Undo = std::variant<RestoreEntry, RestoreXdp, DiscardNextMap, RestoreMapPins>;
 
 std::string to_text(const Undo& undo); // one line of JSON
 Result<Undo> read_undo(std::string_view text);

@@ -65,14 +65,31 @@ std::optional<bpf::ProgramSource> find_program(const ControllerConfig& config, c
                     "expected function = one of: " + list);
             return std::nullopt;
         }
+        std::map<std::string, bpf::MergeRule, std::less<>> rules;
+        for (const MapMergeSpec& merge : spec.merges)
+            rules.emplace(merge.map, merge.rule == MapMergeSpec::Rule::newest
+                                         ? bpf::MergeRule{bpf::Merge::newest, merge.stamp}
+                                         : bpf::MergeRule{bpf::Merge::sum, ""});
         return bpf::ProgramSource{.name = spec.name,
                                   .path = path.string(),
                                   .function = spec.function,
                                   .twin = spec.twin,
-                                  .layout = std::make_shared<const ObjectLayout>(std::move(*layout))};
+                                  .layout = std::make_shared<const ObjectLayout>(std::move(*layout)),
+                                  .merge_rules = std::move(rules),
+                                  .resets_maps = spec.resets_maps};
     }
     mistake(spec.object_at, "there is no object '" + spec.object + "'", "expected it in " + folders);
     return std::nullopt;
+}
+
+// The program that merges maps: where the configuration's objects are, or else where ours are.
+std::string find_map_merger(const ControllerConfig& config) {
+    std::vector<std::string> folders = object_folders(config);
+    for (std::string& folder : default_object_folders()) folders.push_back(std::move(folder));
+    std::error_code error;
+    for (const std::string& folder : folders)
+        if (const fs::path path = fs::path(folder) / "map_merge.bpf.o"; fs::exists(path, error)) return path;
+    return {};
 }
 
 // Policies that were read, with their paths.
@@ -194,7 +211,9 @@ std::optional<LoadedConfig> load_config(FileTexts& texts, const std::string& fil
         if (!is_named(path)) read_document(path, path, {});
     if (!config) return std::nullopt;
 
-    LoadedConfig loaded{.config = std::move(*config), .programs = {}, .generation = {}, .review = {}};
+    LoadedConfig loaded{
+        .config = std::move(*config), .programs = {}, .map_merger = {}, .generation = {}, .review = {}};
+    loaded.map_merger = find_map_merger(loaded.config);
     ObjectLayouts layouts;
     for (const ProgramSpec& spec : loaded.config.programs)
         if (auto program = find_program(loaded.config, spec, diagnostics)) {

@@ -16,6 +16,7 @@ namespace homeostat::cli {
 struct LoadedConfig {
     ControllerConfig config;
     std::vector<bpf::ProgramSource> programs;
+    std::string map_merger;   // the path of the object that merges maps; "" where there is none
     GenerationPtr generation; // null where anything is wrong
     PolicyReview review;
 };

@@ -70,9 +70,12 @@ Result<void> open_sensors(World& world, const LoadedConfig& loaded, const Sensor
 } // namespace
 
 Result<World> open_world(const LoadedConfig& loaded) {
-    auto opened_datapath = bpf::XdpDatapath::open(
-        {.place = place_of(loaded.config), .anchored = true, .guard_kind = {}, .kernel = bpf::KernelPort()},
-        loaded.programs, interface_names(loaded.config));
+    auto opened_datapath = bpf::XdpDatapath::open({.place = place_of(loaded.config),
+                                                   .anchored = true,
+                                                   .guard_kind = {},
+                                                   .kernel = bpf::KernelPort(),
+                                                   .map_merger = loaded.map_merger},
+                                                  loaded.programs, interface_names(loaded.config));
     if (!opened_datapath) return std::unexpected(opened_datapath.error());
     bpf::XdpDatapath& datapath = **opened_datapath;
     for (const auto& [program, error] : datapath.rejected())

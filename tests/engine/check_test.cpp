@@ -280,6 +280,23 @@ TEST(Check, WantsATwinThatIsATcProgramOfTheSameObject) {
         << "that there is no object was told already";
 }
 
+TEST(Check, WantsMergeRulesForMapsAndStampsThatTheObjectHas) {
+    const auto with_rule = [](const std::string& rule) {
+        return mistakes("[[program]]\nname = 'x'\nobject = 'x.bpf.o'\n" + rule + "\n", "",
+                        {{"guard", guard()}, {"x", guard()}});
+    };
+    EXPECT_THAT(with_rule("maps.proto_counters.merge = 'sum'"), IsEmpty());
+    EXPECT_THAT(with_rule("maps.proto_counter.merge = 'sum'"),
+                ElementsAre("c:11:6: 'x.bpf.o' has no map 'proto_counter'; did you mean 'proto_counters'?"));
+    EXPECT_THAT(with_rule("maps.proto_counters = { merge = 'newest', stamp = 'bytes' }"), IsEmpty());
+    EXPECT_THAT(
+        with_rule("maps.proto_counters = { merge = 'newest', stamp = 'byte' }"),
+        ElementsAre("c:11:52: the value of map 'proto_counters' has no field 'byte'; did you mean 'bytes'?"));
+    EXPECT_THAT(with_rule("maps.proto_counters = { merge = 'newest', stamp = 'mac' }"),
+                ElementsAre("c:11:52: 'mac' is no unsigned integer of 4 or 8 bytes; a stamp is one, and only "
+                            "grows"));
+}
+
 TEST(Check, DoesNotJudgeMapsWithoutAnyObject) {
     EXPECT_THAT(mistakes(map_sensor("nothing", "value = 'm'"), "", {}), IsEmpty());
 }

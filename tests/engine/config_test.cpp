@@ -29,6 +29,9 @@ name     = "counter"
 object   = "xdp_counter.bpf.o"
 function = "count"
 twin     = "count_in_tc"
+maps.proto_counters.merge = "sum"
+maps.seen = { merge = "newest", stamp = "last_ns" }
+on_incompatible = "reset"
 
 [[interface]]
 name = "eth0"
@@ -84,10 +87,22 @@ TEST(Config, IsReadWhole) {
                                                            .object = "xdp_counter.bpf.o",
                                                            .function = "count",
                                                            .twin = "count_in_tc",
+                                                           .merges = config->programs.front().merges,
+                                                           .resets_maps = true,
                                                            .at = {},
                                                            .object_at = {},
                                                            .twin_at = {}}}));
     EXPECT_EQ(config->programs.front().twin_at, (Position{17, 13}));
+    EXPECT_THAT(config->programs.front().merges, ElementsAre(MapMergeSpec{.map = "proto_counters",
+                                                                          .rule = MapMergeSpec::Rule::sum,
+                                                                          .stamp = "",
+                                                                          .at = {},
+                                                                          .stamp_at = {}},
+                                                             MapMergeSpec{.map = "seen",
+                                                                          .rule = MapMergeSpec::Rule::newest,
+                                                                          .stamp = "last_ns",
+                                                                          .at = {},
+                                                                          .stamp_at = {}}));
 
     const DesiredState baseline = config->baseline();
     EXPECT_EQ(baseline.at("eth0").program, "counter");
@@ -216,6 +231,16 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[[program]]\nname = ''\nobject = 'x.o'", "c:5:9: a program cannot be named ''"},
         Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\n[[program]]\nname = 'x'\nobject = 'y.o'",
               "c:8:9: program 'x' stands twice"},
+        Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\nmaps.m.merge = 'add'",
+              "c:7:17: 'program.maps.m.merge' is \"add\"; expected one of \"sum\", \"newest\""},
+        Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\nmaps.m = {}",
+              "c:7:6: map 'm' says nothing of 'merge'"},
+        Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\nmaps.m.merge = 'newest'",
+              "c:7:6: merge = \"newest\" needs a stamp"},
+        Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\nmaps.m = { merge = 'sum', stamp = 's' }",
+              "c:7:36: a sum takes no stamp"},
+        Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\non_incompatible = 'ignore'",
+              "expected one of \"refuse\", \"reset\""},
         Wrong{"[[interface]]\nxdp.mode = 'drv'", "'interface.name' is missing"},
         Wrong{"[[interface]]\nname = 'eth1'\nxdp.mod = 'drv'",
               "c:6:5: unknown key 'interface.xdp.mod'; did you mean 'mode'?"},
