@@ -127,6 +127,7 @@ void read_interface(TomlTable& table, ControllerConfig& config) {
                        .entries_at = {}};
     // Nobody lands in generic mode without having asked for it.
     if (spec.baseline.ladder.empty()) spec.baseline.ladder = {XdpMode::drv};
+    spec.baseline.gap_max = settings.gap_max;
     if (settings.program && settings.program->text != no_program)
         spec.baseline.program = settings.program->text;
     for (InterfaceSettings::Entry& entry : settings.entries) {

@@ -88,6 +88,8 @@ struct TargetMemory {
     Instant retry_at;
     std::deque<Instant> begun; // transactions within the last second
     bool held_back = false;    // there were too many
+    std::optional<XdpGap> gap_newest;
+    std::optional<std::int64_t> gap_longest_ns;
     std::uint64_t succeeded_total = 0;
     std::uint64_t failed_total = 0;
 };

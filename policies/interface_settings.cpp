@@ -47,6 +47,7 @@ InterfaceSettings read_interface_settings(TomlTable& table) {
     if (auto xdp = table.table("xdp")) {
         settings.program = xdp->text("program");
         settings.ladder = read_ladder(*xdp);
+        settings.gap_max = xdp->duration("max_gap");
         xdp->finish();
     }
     auto maps = table.table("maps");

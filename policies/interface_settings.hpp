@@ -21,12 +21,13 @@ struct InterfaceSettings {
 
     std::optional<SourceText> program; // "none": nothing attached
     std::vector<XdpMode> ladder;
+    std::optional<Duration> gap_max;
     std::vector<Entry> entries;
 };
 
 inline constexpr std::string_view no_program = "none";
 
-// Reads the keys `xdp.program`, `xdp.mode` and `maps.MAP.KEY`. Does not finish() the table.
+// Reads the keys `xdp.program`, `xdp.mode`, `xdp.max_gap` and `maps.MAP.KEY`. Does not finish() the table.
 InterfaceSettings read_interface_settings(TomlTable& table);
 
 } // namespace homeostat

@@ -17,7 +17,7 @@ std::optional<Step> program_step(const DesiredInterface& desired, const ActualIn
     if (!desired.program) return actual.xdp ? std::optional<Step>(DetachXdp{}) : std::nullopt;
     if (!actual.xdp) return AttachXdp{*desired.program, desired.ladder};
     if (!keeps_mode(desired.ladder, actual.xdp->mode, settled))
-        return SwitchXdpMode{*desired.program, desired.ladder};
+        return SwitchXdpMode{*desired.program, desired.ladder, {.max = desired.gap_max}};
     if (actual.xdp->program != *desired.program) return ReplaceXdp{*desired.program};
     return std::nullopt;
 }

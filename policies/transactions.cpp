@@ -25,6 +25,12 @@ void note_ladder(const Step& step, std::vector<XdpMode>& settled) {
     if (const auto* change = std::get_if<SwitchXdpMode>(&step)) settled = change->ladder;
 }
 
+// What a switch is to be judged by is no part of what it does: it changes with each one.
+void price(std::vector<Step>& steps, const TargetMemory& target) {
+    for (Step& step : steps)
+        if (auto* change = std::get_if<SwitchXdpMode>(&step)) change->gap.expected_ns = target.gap_longest_ns;
+}
+
 // The receipts of this tick that touch the interface learn which transaction carries them out.
 void link_receipts(Decisions& decisions, const std::string& interface, TransactionId id) {
     for (Receipt& receipt : decisions.receipts)
@@ -59,6 +65,7 @@ void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) 
         const auto id = static_cast<TransactionId>(knowledge.next_transaction++);
         target.in_flight = id;
         target.last_steps = steps;
+        price(steps, target);
         link_receipts(decisions, interface, id);
         const auto because = knowledge.desired_because.find(interface);
         decisions.transactions.push_back(
@@ -78,6 +85,10 @@ void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
     TargetMemory& target = knowledge.targets[outcome.interface];
     if (target.in_flight != outcome.id) return;
     target.in_flight.reset();
+    if (outcome.gap) {
+        target.gap_newest = outcome.gap;
+        target.gap_longest_ns = std::max(target.gap_longest_ns.value_or(0), outcome.gap->ns);
+    }
     if (outcome.ok)
         for (const Step& step : target.last_steps) note_ladder(step, target.settled);
     // The same steps at once again after a success would mean that the read-back does not show what was

@@ -8,18 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <ranges>
+#include <utility>
 
 namespace homeostat::bpf {
 
 namespace {
-
-std::string milliseconds(std::int64_t ns) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3f ms", static_cast<double>(ns) / 1e6);
-    return text;
-}
 
 // What iproute2 calls the mode; on some drivers plain "xdp off" leaves a generic program where it is.
 std::string off_word(XdpMode mode) {
@@ -123,16 +117,23 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (!loaded) return std::unexpected(loaded.error());
     const XdpMode before = interface_.link->mode();
     if (auto noted = note_xdp(); !noted) return noted;
-    const std::string cover_said = cover(*loaded);
+    const std::string uncovered = cover(*loaded);
+    gap_covered_ = uncovered.empty();
+    if (!gap_covered_)
+        if (const std::string refused = refusal_of_gap(step.gap, uncovered); !refused.empty())
+            return failure(refused);
 
-    const std::int64_t start = monotonic_ns();
+    gap_began_ns_ = monotonic_ns();
     auto removed = interface_.link->remove();
+    if (!removed && interface_.link->is_live(*ifindex)) gap_began_ns_.reset();
     interface_.link.reset();
     if (!removed) return removed;
     if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
-    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds_text(gap_->ns) +
                      " while switching from " + std::string(to_text(before)) + " to " +
-                     std::string(to_text(interface_.link->mode())) + cover_said);
+                     std::string(to_text(interface_.link->mode())) +
+                     (gap_covered_ ? ", covered by the TC guard" : ", uncovered: " + uncovered));
     return interface_.guard ? interface_.guard->disarm() : Result<void>{};
 }
 
@@ -196,11 +197,16 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
     return std::unexpected(refusals);
 }
 
-// Arms the guard. Returns what to say of the gap.
+// Arms the guard. Returns why it does not cover; "" where it does.
 std::string Change::cover(const LoadedPrograms::Program& next) {
-    if (!interface_.guard || next.twin < 0) return ", uncovered: the program has no TC twin";
-    if (auto armed = interface_.guard->arm(next.twin); !armed) return ", uncovered: " + armed.error().what;
-    return ", covered by the TC guard";
+    if (!interface_.guard || next.twin < 0) return "the program has no TC twin";
+    if (auto armed = interface_.guard->arm(next.twin); !armed) return armed.error().what;
+    return "";
+}
+
+void Change::end_gap(std::int64_t at_ns) {
+    if (const auto began = std::exchange(gap_began_ns_, std::nullopt))
+        gap_ = XdpGap{.ns = at_ns - *began, .covered = gap_covered_};
 }
 
 Result<void> Change::note(Undo undo) {
@@ -234,14 +240,14 @@ std::string Change::roll_back() {
     for (const Undo& undo : std::views::reverse(undo_))
         if (auto undone = take_back(kernel_, interface_.pins, interface_.name, undo); !undone)
             failures += "; and undoing failed: " + undone.error().what;
+    const std::int64_t undone_at = monotonic_ns();
     if (interface_.guard)
         if (auto disarmed = interface_.guard->disarm(); !disarmed)
             failures += "; and the guard stays armed: " + disarmed.error().what;
     auto link = XdpLink::adopt(kernel_, interface_.pins, ::if_nametoindex(interface_.name.c_str()));
-    if (link)
-        interface_.link = std::move(*link);
-    else
-        failures += "; and " + link.error().what;
+    if (link) interface_.link = std::move(*link);
+    if (interface_.link) end_gap(undone_at);
+    if (!link) failures += "; and " + link.error().what;
     if (journaled_)
         if (auto abandoned = instance_.abandon(); !abandoned) failures += "; and " + abandoned.error().what;
     return failures;

@@ -9,6 +9,7 @@
 #include "knowledge/error.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ class Change {
     // When the kernel last accepted a program, by the monotonic clock; 0 for never.
     std::int64_t accepted_ns() const { return accepted_ns_; }
 
+    // The time without a program, where there was one: until the next one, or the old one again.
+    std::optional<XdpGap> gap() const { return gap_; }
+
   private:
     Result<void> perform(const SetMapEntry& step);
     Result<void> perform(const ClearMapEntry& step);
@@ -40,6 +44,7 @@ class Change {
     Result<void> require_link(unsigned ifindex) const;
     Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     std::string cover(const LoadedPrograms::Program& next);
+    void end_gap(std::int64_t at_ns);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
     Result<void> commit();
@@ -52,6 +57,9 @@ class Change {
     bool journaled_ = false;
     std::vector<Undo> undo_;
     std::int64_t accepted_ns_ = 0;
+    std::optional<std::int64_t> gap_began_ns_; // while there is one
+    bool gap_covered_ = false;
+    std::optional<XdpGap> gap_;
 };
 
 } // namespace homeostat::bpf

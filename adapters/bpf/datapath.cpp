@@ -248,6 +248,7 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
     Change change(options_.kernel, *instance_, *found, outcome.notes);
     const auto done = change.run(transaction.steps);
     outcome.ok = done.has_value();
+    outcome.gap = change.gap();
     if (!done) outcome.error = done.error().what;
     const std::int64_t end = monotonic_ns();
     outcome.done_monotonic_ns = change.accepted_ns() != 0 ? change.accepted_ns() : end;

@@ -228,6 +228,7 @@ void read_interface(TomlTable& table, PolicyTest& test) {
     if (!name) return;
     DesiredInterface baseline{.program = {}, .ladder = std::move(settings.ladder), .entries = {}};
     if (baseline.ladder.empty()) baseline.ladder = {XdpMode::drv};
+    baseline.gap_max = settings.gap_max;
     if (settings.program && settings.program->text != no_program) baseline.program = settings.program->text;
     for (InterfaceSettings::Entry& entry : settings.entries)
         baseline.entries[{entry.map, entry.key.text}] = std::move(entry.value);

@@ -34,6 +34,7 @@ twin     = "count_in_tc"
 name = "eth0"
 xdp.program = "counter"
 xdp.mode = ["drv", "skb"]
+xdp.max_gap = "5ms"
 maps.limits.udp = { pps = 5 }
 maps.flags.on = true
 
@@ -92,6 +93,8 @@ TEST(Config, IsReadWhole) {
     const DesiredState baseline = config->baseline();
     EXPECT_EQ(baseline.at("eth0").program, "counter");
     EXPECT_EQ(baseline.at("eth0").ladder, (std::vector{XdpMode::drv, XdpMode::skb}));
+    EXPECT_EQ(baseline.at("eth0").gap_max, Duration{5});
+    EXPECT_EQ(baseline.at("eth1").gap_max, std::nullopt);
     EXPECT_EQ(baseline.at("eth0").entries, (std::map<MapEntry, MapValue>{{{"limits", "udp"}, {{"pps", 5}}},
                                                                          {{"flags", "on"}, {{"", 1}}}}));
     EXPECT_EQ(baseline.at("eth1").program, std::nullopt);

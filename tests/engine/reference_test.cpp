@@ -1,5 +1,6 @@
 // configs/REFERENCE.md says what the code does: its names and defaults are compared.
 #include "engine/config.hpp"
+#include "engine/facts.hpp"
 #include "policies/document.hpp"
 #include "policies/gates.hpp"
 #include "policies/lint/lint.hpp"
@@ -55,6 +56,13 @@ TEST(Reference, HasEveryWarningOfCheckAndNoOther) {
 }
 
 TEST(Reference, HasEveryGateOfApplying) { EXPECT_EQ(names_in(rows_of("Gates")), words(gates_of_applying())); }
+
+TEST(Reference, NamesEverySeriesOfTheControllersOwn) {
+    std::ifstream file(HOMEOSTAT_SOURCE_DIR "/configs/REFERENCE.md");
+    const std::string reference((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    for (const std::string& name : fact_names())
+        EXPECT_NE(reference.find("`" + name + "`"), std::string::npos) << name;
+}
 
 std::string text(Duration duration) { return "`\"" + to_text(duration) + "\"`"; }
 std::string text(std::size_t number) { return std::to_string(number); }

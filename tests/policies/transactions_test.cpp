@@ -178,6 +178,30 @@ TEST_F(Transactions, AreHeldBackWhereATargetChangesTooOften) {
     EXPECT_THAT(plan(2s), ElementsAre("eth0: replace by c (because baseline)"));
 }
 
+TEST_F(Transactions, ASwitchCarriesTheLongestGapSoFarAndTheOneThatIsAllowed) {
+    want("guard");
+    knowledge_.desired["eth0"].gap_max = 5ms;
+    knowledge_.actual["eth0"].xdp = {"guard", XdpMode::skb, 1};
+    plan(0s);
+    EXPECT_EQ(std::get<SwitchXdpMode>(last_.steps.at(0)).gap, (GapLimit{.max = 5ms, .expected_ns = {}}));
+    const auto left = [&](Duration at, std::int64_t gap_ns, bool covered) {
+        Outcome outcome;
+        outcome.id = last_.id;
+        outcome.interface = "eth0";
+        outcome.actual = knowledge_.actual["eth0"];
+        outcome.gap = XdpGap{gap_ns, covered};
+        note_outcome(knowledge_, outcome, at_ms(0) + at);
+    };
+    left(0s, 7'000'000, true);
+    EXPECT_EQ(plan(1s).size(), 1U);
+    left(1s, 3'000'000, false);
+    EXPECT_THAT(plan(2s), IsEmpty()) << "a longer gap makes it no other step: the back-off goes on";
+    EXPECT_EQ(plan(3s).size(), 1U);
+    EXPECT_EQ(std::get<SwitchXdpMode>(last_.steps.at(0)).gap,
+              (GapLimit{.max = 5ms, .expected_ns = 7'000'000}));
+    EXPECT_EQ(knowledge_.targets["eth0"].gap_newest, (XdpGap{3'000'000, false}));
+}
+
 TEST_F(Transactions, AnOutcomeSaysNothingOfAnotherDeviceOrOfWhetherThereIsOne) {
     want("a");
     plan(0s);
