@@ -72,26 +72,30 @@ void DatapathInMemory::attach_by(ActualInterface& actual, const std::string& pro
     for (const std::string& note : attempt.notes) attempt.error += (attempt.error.empty() ? "" : "; ") + note;
 }
 
-void DatapathInMemory::switch_by(ActualInterface& actual, const SwitchXdpMode& step, Attempt& attempt) {
-    if (!attempt.gap.covered) attempt.error = refusal_of_gap(step.gap, "there is no guard");
+void DatapathInMemory::switch_by(ActualInterface& actual, const std::string& program,
+                                 const std::vector<XdpMode>& ladder, const GapLimit& limit,
+                                 Attempt& attempt) {
+    if (!attempt.gap.covered) attempt.error = refusal_of_gap(limit, "there is no guard");
     if (!attempt.error.empty()) return;
     attempt.gap_left = attempt.gap;
-    attach_by(actual, step.program, step.ladder, attempt);
+    attach_by(actual, program, ladder, attempt);
 }
 
 void DatapathInMemory::take(ActualInterface& actual, const Step& step, Attempt& attempt) {
-    std::visit(Overloaded{
-                   [&](const SetMapEntry& s) { actual.entries[s.entry] = s.value; },
-                   [&](const ClearMapEntry& s) { actual.entries.erase(s.entry); },
-                   [&](const AttachXdp& s) { attach_by(actual, s.program, s.ladder, attempt); },
-                   [&](const ReplaceXdp& s) {
-                       actual.xdp->program = s.program;
-                       actual.xdp->program_id = ++id_;
-                   },
-                   [&](const SwitchXdpMode& s) { switch_by(actual, s, attempt); },
-                   [&](const DetachXdp&) { actual.xdp.reset(); },
-               },
-               step);
+    std::visit(
+        Overloaded{
+            [&](const SetMapEntry& s) { actual.entries[s.entry] = s.value; },
+            [&](const ClearMapEntry& s) { actual.entries.erase(s.entry); },
+            [&](const AttachXdp& s) { attach_by(actual, s.program, s.ladder, attempt); },
+            [&](const ReplaceXdp& s) {
+                actual.xdp->program = s.program;
+                actual.xdp->program_id = ++id_;
+            },
+            [&](const SwitchXdpMode& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
+            [&](const ReplaceForeignXdp& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
+            [&](const DetachXdp&) { actual.xdp.reset(); },
+        },
+        step);
 }
 
 } // namespace homeostat

@@ -49,7 +49,8 @@ class DatapathInMemory final : public Datapath {
     std::vector<XdpMode> modes_of(const std::string& interface) const;
     void attach_by(ActualInterface& actual, const std::string& program, const std::vector<XdpMode>& ladder,
                    Attempt& attempt);
-    void switch_by(ActualInterface& actual, const SwitchXdpMode& step, Attempt& attempt);
+    void switch_by(ActualInterface& actual, const std::string& program, const std::vector<XdpMode>& ladder,
+                   const GapLimit& limit, Attempt& attempt);
     void take(ActualInterface& actual, const Step& step, Attempt& attempt);
 
     ActualState state_;

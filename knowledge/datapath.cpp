@@ -72,6 +72,9 @@ std::string to_text(const Step& step) {
             [](const SwitchXdpMode& s) {
                 return "switch to " + s.program + " (" + ladder_text(s.ladder) + ")";
             },
+            [](const ReplaceForeignXdp& s) {
+                return "replace the foreign program by " + s.program + " (" + ladder_text(s.ladder) + ")";
+            },
             [](const DetachXdp&) { return std::string("detach"); },
         },
         step);

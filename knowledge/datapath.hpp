@@ -36,15 +36,20 @@ struct DesiredInterface {
     std::optional<std::string> program; // none: nothing attached
     std::vector<XdpMode> ladder;
     std::map<MapEntry, MapValue> entries;
-    std::optional<Duration> gap_max = std::nullopt; // see GapLimit; none: a switch may leave any gap
+    std::optional<Duration> gap_max = std::nullopt;  // see GapLimit; none: a switch may leave any gap
+    Duration climb_after = std::chrono::minutes{10}; // in a lower mode; 0: it is never left for a better one
+    bool replace_foreign = false;                    // a program that somebody else attached
 
     bool operator==(const DesiredInterface&) const = default;
 };
 
 using DesiredState = std::map<std::string, DesiredInterface>; // by interface name
 
+// A program that is attached, but not one of ours, is read back under its kernel name with this prefix.
+inline constexpr std::string_view foreign_prefix = "foreign:";
+
 struct AttachedXdp {
-    std::string program; // the name that the controller's config gives it
+    std::string program; // the name that the controller's config gives it, or as above
     XdpMode mode = XdpMode::skb;
     std::uint32_t program_id = 0; // the kernel's
 
@@ -107,11 +112,20 @@ struct SwitchXdpMode {
     GapLimit gap = {};
     bool operator==(const SwitchXdpMode&) const = default;
 };
+// As a switch, where the program that goes is somebody else's: none of ours is there. On failure that one is
+// attached again, as far as the kernel allows.
+struct ReplaceForeignXdp {
+    std::string program;
+    std::vector<XdpMode> ladder;
+    GapLimit gap = {};
+    bool operator==(const ReplaceForeignXdp&) const = default;
+};
 struct DetachXdp {
     bool operator==(const DetachXdp&) const = default;
 };
 
-using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, DetachXdp>;
+using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, ReplaceForeignXdp,
+                          DetachXdp>;
 
 std::string to_text(const Step& step);
 std::string ladder_text(const std::vector<XdpMode>& ladder); // "drv, else skb"

@@ -50,8 +50,9 @@ Result<void> Change::run(const std::vector<Step>& steps) {
         break;
     }
     if (done) done = commit();
+    const std::string undone = done ? "" : roll_back();
+    if (foreign_pin_) kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
     if (done) return done;
-    const std::string undone = roll_back();
     interface_.owned = owned_before;
     interface_.attached_unix_ms = attached_before;
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
@@ -117,11 +118,8 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (!loaded) return std::unexpected(loaded.error());
     const XdpMode before = interface_.link->mode();
     if (auto noted = note_xdp(); !noted) return noted;
-    const std::string uncovered = cover(*loaded);
-    gap_covered_ = uncovered.empty();
-    if (!gap_covered_)
-        if (const std::string refused = refusal_of_gap(step.gap, uncovered); !refused.empty())
-            return failure(refused);
+    const auto uncovered = cover_or_refuse(*loaded, step.gap);
+    if (!uncovered) return std::unexpected(uncovered.error());
 
     gap_began_ns_ = monotonic_ns();
     auto removed = interface_.link->remove();
@@ -132,8 +130,40 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     end_gap(accepted_ns_);
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds_text(gap_->ns) +
                      " while switching from " + std::string(to_text(before)) + " to " +
-                     std::string(to_text(interface_.link->mode())) +
-                     (gap_covered_ ? ", covered by the TC guard" : ", uncovered: " + uncovered));
+                     std::string(to_text(interface_.link->mode())) + gap_text(*uncovered));
+    return interface_.guard ? interface_.guard->disarm() : Result<void>{};
+}
+
+Result<void> Change::perform(const ReplaceForeignXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    const auto shown = attached_program(*ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown) return perform(AttachXdp{step.program, step.ladder}); // it went by itself
+    if (interface_.link && interface_.link->program_id() == (*shown)->id &&
+        !interface_.link->version().empty())
+        return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
+    const auto foreign = find_foreign(kernel_, *ifindex, **shown);
+    if (!foreign) return std::unexpected(foreign.error());
+    const std::string what = describe(**shown);
+    if (auto kept = keep(*foreign); !kept) return kept;
+    const auto uncovered = cover_or_refuse(*loaded, step.gap);
+    if (!uncovered) return std::unexpected(uncovered.error());
+
+    gap_began_ns_ = monotonic_ns();
+    interface_.link.reset(); // ours, where somebody put the program into it
+    if (auto detached = detach_foreign(kernel_, *ifindex, *foreign); !detached) {
+        const auto there = attached_program(*ifindex, kernel_);
+        if (there && *there && (*there)->id == foreign->shown.id) gap_began_ns_.reset();
+        return detached;
+    }
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": replaced foreign " + what + ", attached " +
+                     (foreign->link ? "by link " + std::to_string(foreign->link_id) : "over netlink") +
+                     ": no XDP program for " + milliseconds_text(gap_->ns) + gap_text(*uncovered));
     return interface_.guard ? interface_.guard->disarm() : Result<void>{};
 }
 
@@ -165,7 +195,8 @@ Result<void> Change::refuse_foreign(unsigned ifindex) const {
     if (!*shown) return {};
     return failure("foreign " + describe(**shown) +
                        " is attached and is left alone; detach it with its own tool, or with 'ip link set " +
-                       interface_.name + " " + off_word((*shown)->mode) + " off' or 'bpftool link detach'",
+                       interface_.name + " " + off_word((*shown)->mode) +
+                       " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
                    EBUSY);
 }
 
@@ -202,6 +233,29 @@ std::string Change::cover(const LoadedPrograms::Program& next) {
     if (!interface_.guard || next.twin < 0) return "the program has no TC twin";
     if (auto armed = interface_.guard->arm(next.twin); !armed) return armed.error().what;
     return "";
+}
+
+Result<std::string> Change::cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit) {
+    std::string uncovered = cover(next);
+    gap_covered_ = uncovered.empty();
+    if (gap_covered_) return uncovered;
+    if (const std::string refused = refusal_of_gap(limit, uncovered); !refused.empty())
+        return failure(refused);
+    return uncovered;
+}
+
+std::string Change::gap_text(const std::string& uncovered) const {
+    return gap_covered_ ? ", covered by the TC guard" : ", uncovered: " + uncovered;
+}
+
+// So that it can be attached again, also by the process that comes after this one.
+Result<void> Change::keep(const ForeignProgram& foreign) {
+    const std::string pin = interface_.pins.program(foreign_version(foreign.shown.id));
+    const int error = kernel_.pin(foreign.program.get(), pin);
+    if (error != 0 && error != -EEXIST)
+        return failure("pin foreign " + describe(foreign.shown) + ": " + errno_text(error), -error);
+    foreign_pin_ = pin;
+    return note(RestoreForeign{foreign.shown.id, foreign.shown.mode, static_cast<bool>(foreign.link)});
 }
 
 void Change::end_gap(std::int64_t at_ns) {
@@ -246,7 +300,7 @@ std::string Change::roll_back() {
             failures += "; and the guard stays armed: " + disarmed.error().what;
     auto link = XdpLink::adopt(kernel_, interface_.pins, ::if_nametoindex(interface_.name.c_str()));
     if (link) interface_.link = std::move(*link);
-    if (interface_.link) end_gap(undone_at);
+    if (interface_.link || failures.empty()) end_gap(undone_at);
     if (!link) failures += "; and " + link.error().what;
     if (journaled_)
         if (auto abandoned = instance_.abandon(); !abandoned) failures += "; and " + abandoned.error().what;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/foreign.hpp"
 #include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/undo.hpp"
@@ -37,6 +38,7 @@ class Change {
     Result<void> perform(const AttachXdp& step);
     Result<void> perform(const ReplaceXdp& step);
     Result<void> perform(const SwitchXdpMode& step);
+    Result<void> perform(const ReplaceForeignXdp& step);
     Result<void> perform(const DetachXdp& step);
 
     Result<unsigned> find_interface();
@@ -44,6 +46,9 @@ class Change {
     Result<void> require_link(unsigned ifindex) const;
     Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     std::string cover(const LoadedPrograms::Program& next);
+    Result<std::string> cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit);
+    Result<void> keep(const ForeignProgram& foreign);
+    std::string gap_text(const std::string& uncovered) const;
     void end_gap(std::int64_t at_ns);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
@@ -60,6 +65,7 @@ class Change {
     std::optional<std::int64_t> gap_began_ns_; // while there is one
     bool gap_covered_ = false;
     std::optional<XdpGap> gap_;
+    std::optional<std::string> foreign_pin_; // of a program that is to go
 };
 
 } // namespace homeostat::bpf

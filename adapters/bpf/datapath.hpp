@@ -20,9 +20,6 @@
 
 namespace homeostat::bpf {
 
-// A program that is attached, but not one of ours, is read back under its kernel name with this prefix. It is
-// left alone: every step that would have to touch it fails and says whose it is.
-inline constexpr std::string_view foreign_prefix = "foreign:";
 // One of ours from before, whose object has changed since: the next step replaces it.
 inline constexpr std::string_view outdated_prefix = "outdated:";
 

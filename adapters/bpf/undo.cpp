@@ -1,5 +1,6 @@
 #include "adapters/bpf/undo.hpp"
 
+#include "adapters/bpf/foreign.hpp"
 #include "adapters/bpf/guard.hpp"
 #include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -66,6 +67,14 @@ std::optional<Undo> read_xdp(const json::object& object) {
     return mode ? std::optional<Undo>(RestoreXdp{RestoreXdp::Held{*version, *mode}}) : std::nullopt;
 }
 
+std::optional<Undo> read_foreign(const json::object& object) {
+    const auto mode = parse_xdp_mode(string_of(object, "mode").value_or(""));
+    const json::value* id = object.if_contains("program");
+    const json::value* link = object.if_contains("link");
+    if (!mode || id == nullptr || !id->is_int64() || link == nullptr || !link->is_bool()) return std::nullopt;
+    return RestoreForeign{static_cast<std::uint32_t>(id->as_int64()), *mode, link->as_bool()};
+}
+
 Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const RestoreEntry& undo) {
     const std::string what = "map " + undo.map;
     const Descriptor map(kernel.open_pin(pins.map(undo.map)));
@@ -100,6 +109,24 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     return attached ? Result<void>{} : std::unexpected(attached.error());
 }
 
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
+                     const RestoreForeign& undo) {
+    if (auto ours = restore(kernel, pins, interface, RestoreXdp{}); !ours) return ours;
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
+    const auto shown = attached_program(ifindex, kernel);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == undo.program_id) return {};
+    const std::string what = "foreign program " + std::to_string(undo.program_id);
+    if (undo.by_link)
+        return failure(what + " was attached by a bpf_link, which nobody can make again but its owner");
+    const Descriptor program(kernel.open_pin(pins.program(foreign_version(undo.program_id))));
+    if (!program) return failure(what + ": open its pin: " + errno_text(program.get()), -program.get());
+    if (const int error = kernel.attach_xdp(ifindex, hook_of(undo.mode), program.get()); error != 0)
+        return failure(what + ": attach it again: " + errno_text(error), -error);
+    return {};
+}
+
 } // namespace
 
 std::string to_text(const Undo& undo) {
@@ -115,6 +142,12 @@ std::string to_text(const Undo& undo) {
                               if (!xdp.before) return;
                               object["version"] = xdp.before->version;
                               object["mode"] = homeostat::to_text(xdp.before->mode);
+                          },
+                          [&](const RestoreForeign& foreign) {
+                              object["undo"] = "foreign";
+                              object["program"] = foreign.program_id;
+                              object["mode"] = homeostat::to_text(foreign.mode);
+                              object["link"] = foreign.by_link;
                           }},
                undo);
     return json::serialize(object);
@@ -125,19 +158,19 @@ Result<Undo> read_undo(std::string_view text) {
     const json::value value = json::parse(text, error);
     if (error || !value.is_object()) return failure("no JSON object");
     const auto kind = string_of(value.as_object(), "undo");
-    const auto undo = kind == "entry" ? read_entry(value.as_object())
-                      : kind == "xdp" ? read_xdp(value.as_object())
-                                      : std::nullopt;
+    const auto undo = kind == "entry"     ? read_entry(value.as_object())
+                      : kind == "xdp"     ? read_xdp(value.as_object())
+                      : kind == "foreign" ? read_foreign(value.as_object())
+                                          : std::nullopt;
     if (!undo) return failure("no undo of a kind that is known here");
     return *undo;
 }
 
 Result<void> take_back(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                        const Undo& undo) {
-    return std::visit(
-        Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
-                   [&](const RestoreXdp& xdp) { return restore(kernel, pins, interface, xdp); }},
-        undo);
+    return std::visit(Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
+                                 [&](const auto& xdp) { return restore(kernel, pins, interface, xdp); }},
+                      undo);
 }
 
 } // namespace homeostat::bpf

@@ -6,6 +6,7 @@
 #include "knowledge/error.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,7 +42,16 @@ struct RestoreXdp {
     bool operator==(const RestoreXdp&) const = default;
 };
 
-using Undo = std::variant<RestoreEntry, RestoreXdp>;
+// A program that somebody else had attached. It is pinned meanwhile; a bpf_link cannot be made again.
+struct RestoreForeign {
+    std::uint32_t program_id = 0;
+    XdpMode mode = XdpMode::skb;
+    bool by_link = false;
+
+    bool operator==(const RestoreForeign&) const = default;
+};
+
+using Undo = std::variant<RestoreEntry, RestoreXdp, RestoreForeign>;
 
 std::string to_text(const Undo& undo); // one line of JSON
 Result<Undo> read_undo(std::string_view text);

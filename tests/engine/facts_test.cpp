@@ -120,6 +120,28 @@ TEST(Facts, TellTheNewestAndTheLongestGapOfAnInterface) {
         << "what comes back is another device";
 }
 
+TEST(Facts, TellALowerModeOfALadderUntilItIsLeft) {
+    Scenario scenario({R"(
+[[symptom]]
+name = "always"
+raise = "pps >= 0"
+[[adaptation]]
+name = "ladder"
+when = "always"
+set.interface."{{iface}}".xdp.mode = ["hw", "skb"]
+)"});
+    scenario.kernel.set_modes("eth0", {XdpMode::skb});
+    scenario.play({{eth0, "1 1 1"}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 1);
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth1'}"), 0);
+    scenario.kernel.set_modes("eth0", {});
+    scenario.tick(11min, {{eth0, 1}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 1);
+    scenario.tick(11min + 1s, {{eth0, 1}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 0);
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='hw'}"), 1);
+}
+
 TEST(Facts, AreSilentOnASwitchThatWasRefusedForItsGap) {
     Scenario scenario({switching});
     scenario.kernel.set_gap("eth0", {.ns = 1, .covered = false});

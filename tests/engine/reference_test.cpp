@@ -88,6 +88,8 @@ TEST(Reference, HasTheDefaultsOfControllerFiles) {
         {{"`controller.period`", text(config.period)},
          {"… `name`, `series_max`", "type and map, " + text(sensor.series_max)},
          {"… `forget`", text(ring.forget)},
+         {"… `xdp.climb_after`", text(DesiredInterface{}.climb_after)},
+         {"… `on_foreign`", DesiredInterface{}.replace_foreign ? "" : "`\"leave\"`"},
          {"`limits.lookback`", text(limits.lookback)},
          {"`limits.series_max`, `samples_per_series_max`",
           text(limits.store.series_max) + ", " + text(limits.store.samples_per_series_max)},

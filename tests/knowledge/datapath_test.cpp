@@ -22,6 +22,8 @@ TEST(Datapath, StepsSayWhatTheyDo) {
               "attach guard (drv, else skb)");
     EXPECT_EQ(to_text(Step{ReplaceXdp{"guard"}}), "replace by guard");
     EXPECT_EQ(to_text(Step{SwitchXdpMode{"guard", {XdpMode::skb}}}), "switch to guard (skb)");
+    EXPECT_EQ(to_text(Step{ReplaceForeignXdp{"guard", {XdpMode::drv}}}),
+              "replace the foreign program by guard (drv)");
     EXPECT_EQ(to_text(Step{DetachXdp{}}), "detach");
 }
 

@@ -1,4 +1,5 @@
 #include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/link_facts.hpp"
 #include "adapters/bpf/xdp_link.hpp"
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
@@ -315,7 +316,32 @@ TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
     }
     const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("MTU is too large"), std::string::npos) << outcome.error;
+    EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
+              std::string::npos)
+        << outcome.error;
+}
+
+TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
+    ASSERT_TRUE(lab::ip("link add br0 type bridge"));
+    ASSERT_TRUE(lab::ip("link set lab0 master br0"));
+    const auto facts = link_facts(::if_nametoindex("lab0"));
+    ASSERT_TRUE(facts);
+    EXPECT_EQ(facts->master, "br0");
+    EXPECT_EQ(facts->master_kind, "bridge");
+    EXPECT_EQ(facts->kind, "veth");
+    EXPECT_EQ(facts->driver, "veth");
+    EXPECT_EQ(facts->mtu, 1500u);
+    EXPECT_FALSE(facts->lro);
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok) << "being a port alone is no hindrance";
+    ASSERT_TRUE(apply({DetachXdp{}}).ok);
+    auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});
+    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(::if_nametoindex("br0")), other->program("theirs")->descriptor,
+                             XDP_FLAGS_SKB_MODE, nullptr),
+              0);
+    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("it is part of bridge br0, and program "), std::string::npos)
+        << outcome.error;
 }
 
 TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
