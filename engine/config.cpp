@@ -158,23 +158,17 @@ void read_program(TomlTable& table, ControllerConfig& config) {
 
 void read_interface(TomlTable& table, ControllerConfig& config) {
     const auto name = table.require_text("name", "the interface's name");
-    InterfaceSettings settings = read_interface_settings(table);
+    InterfaceSettings settings = read_baseline_settings(table);
     table.finish();
     if (!name) return;
     InterfaceSpec spec{.name = name->text,
-                       .baseline = {.program = {}, .ladder = std::move(settings.ladder), .entries = {}},
+                       .baseline = {},
                        .at = name->position(0),
                        .program_at = settings.program ? settings.program->position(0) : name->position(0),
                        .entries_at = {}};
-    // Nobody lands in generic mode without having asked for it.
-    if (spec.baseline.ladder.empty()) spec.baseline.ladder = {XdpMode::drv};
-    if (settings.program && settings.program->text != no_program)
-        spec.baseline.program = settings.program->text;
-    for (InterfaceSettings::Entry& entry : settings.entries) {
-        const MapEntry key{entry.map, entry.key.text};
-        spec.baseline.entries[key] = std::move(entry.value);
-        spec.entries_at.emplace_back(key, entry.at);
-    }
+    for (const InterfaceSettings::Entry& entry : settings.entries)
+        spec.entries_at.emplace_back(MapEntry{entry.map, entry.key.text}, entry.at);
+    spec.baseline = baseline_of(std::move(settings));
     config.interfaces.push_back(std::move(spec));
 }
 

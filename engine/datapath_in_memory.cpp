@@ -15,7 +15,11 @@ DatapathInMemory::DatapathInMemory(const std::vector<std::string>& interfaces) {
 Outcome DatapathInMemory::apply(const Transaction& transaction) {
     ActualInterface& actual = state_[transaction.interface];
     ActualInterface next = actual;
-    Attempt attempt{.modes = modes_of(transaction.interface), .error = {}, .notes = {}};
+    const auto gap = gaps_.find(transaction.interface);
+    Attempt attempt{.modes = modes_of(transaction.interface),
+                    .error = {},
+                    .notes = {},
+                    .gap = gap == gaps_.end() ? XdpGap{.ns = 0, .covered = true} : gap->second};
     if (!actual.present) attempt.error = "there is no such device";
     for (const Step& step : transaction.steps)
         if (attempt.error.empty()) take(next, step, attempt);
@@ -27,6 +31,7 @@ Outcome DatapathInMemory::apply(const Transaction& transaction) {
             .error = std::move(attempt.error),
             .notes = std::move(attempt.notes),
             .actual = actual,
+            .gap = attempt.gap_left,
             .took_ns = 0,
             .done_monotonic_ns = 0};
 }
@@ -67,19 +72,30 @@ void DatapathInMemory::attach_by(ActualInterface& actual, const std::string& pro
     for (const std::string& note : attempt.notes) attempt.error += (attempt.error.empty() ? "" : "; ") + note;
 }
 
+void DatapathInMemory::switch_by(ActualInterface& actual, const std::string& program,
+                                 const std::vector<XdpMode>& ladder, const GapLimit& limit,
+                                 Attempt& attempt) {
+    if (!attempt.gap.covered) attempt.error = refusal_of_gap(limit, "there is no guard");
+    if (!attempt.error.empty()) return;
+    attempt.gap_left = attempt.gap;
+    attach_by(actual, program, ladder, attempt);
+}
+
 void DatapathInMemory::take(ActualInterface& actual, const Step& step, Attempt& attempt) {
-    std::visit(Overloaded{
-                   [&](const SetMapEntry& s) { actual.entries[s.entry] = s.value; },
-                   [&](const ClearMapEntry& s) { actual.entries.erase(s.entry); },
-                   [&](const AttachXdp& s) { attach_by(actual, s.program, s.ladder, attempt); },
-                   [&](const ReplaceXdp& s) {
-                       actual.xdp->program = s.program;
-                       actual.xdp->program_id = ++id_;
-                   },
-                   [&](const SwitchXdpMode& s) { attach_by(actual, s.program, s.ladder, attempt); },
-                   [&](const DetachXdp&) { actual.xdp.reset(); },
-               },
-               step);
+    std::visit(
+        Overloaded{
+            [&](const SetMapEntry& s) { actual.entries[s.entry] = s.value; },
+            [&](const ClearMapEntry& s) { actual.entries.erase(s.entry); },
+            [&](const AttachXdp& s) { attach_by(actual, s.program, s.ladder, attempt); },
+            [&](const ReplaceXdp& s) {
+                actual.xdp->program = s.program;
+                actual.xdp->program_id = ++id_;
+            },
+            [&](const SwitchXdpMode& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
+            [&](const ReplaceForeignXdp& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
+            [&](const DetachXdp&) { actual.xdp.reset(); },
+        },
+        step);
 }
 
 } // namespace homeostat

@@ -32,6 +32,9 @@ class DatapathInMemory final : public Datapath {
         modes_[interface] = std::move(modes);
     }
 
+    // What a switch of the mode leaves on an interface; by default none, which is covered.
+    void set_gap(const std::string& interface, XdpGap gap) { gaps_[interface] = gap; }
+
     void attach(const std::string& interface, const std::optional<std::string>& program);
 
   private:
@@ -39,15 +42,20 @@ class DatapathInMemory final : public Datapath {
         std::vector<XdpMode> modes;
         std::string error;
         std::vector<std::string> notes;
+        XdpGap gap; // that a switch leaves
+        std::optional<XdpGap> gap_left = std::nullopt;
     };
 
     std::vector<XdpMode> modes_of(const std::string& interface) const;
     void attach_by(ActualInterface& actual, const std::string& program, const std::vector<XdpMode>& ladder,
                    Attempt& attempt);
+    void switch_by(ActualInterface& actual, const std::string& program, const std::vector<XdpMode>& ladder,
+                   const GapLimit& limit, Attempt& attempt);
     void take(ActualInterface& actual, const Step& step, Attempt& attempt);
 
     ActualState state_;
     std::map<std::string, std::vector<XdpMode>> modes_;
+    std::map<std::string, XdpGap> gaps_;
     std::uint32_t id_ = 0;
     std::uint32_t index_ = 0;
 };

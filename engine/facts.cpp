@@ -1,5 +1,7 @@
 #include "engine/facts.hpp"
 
+#include "policies/reconcile.hpp"
+
 #include <array>
 
 namespace homeostat {
@@ -88,6 +90,36 @@ void transactions(const EngineState& state, Values& out) {
                  static_cast<double>(ok ? target.succeeded_total : target.failed_total)});
 }
 
+void mode_fallbacks(const EngineState& state, Values& out) {
+    for (const auto& [interface, desired] : state.knowledge.desired) {
+        const auto actual = state.knowledge.actual.find(interface);
+        out.push_back({named("xdp_mode_fallback").with("iface", interface),
+                       truth(actual != state.knowledge.actual.end() && is_fallen(desired, actual->second))});
+    }
+}
+
+// Of interfaces that have had a gap.
+void switch_gaps(const EngineState& state, Values& out) {
+    for (const auto& [interface, target] : state.knowledge.targets)
+        if (target.gap_newest)
+            out.push_back({named("xdp_switch_gap_seconds").with("iface", interface),
+                           static_cast<double>(target.gap_newest->ns) / 1e9});
+}
+
+void longest_gaps(const EngineState& state, Values& out) {
+    for (const auto& [interface, target] : state.knowledge.targets)
+        if (target.gap_longest_ns)
+            out.push_back({named("xdp_switch_gap_max_seconds").with("iface", interface),
+                           static_cast<double>(*target.gap_longest_ns) / 1e9});
+}
+
+void switches_covered(const EngineState& state, Values& out) {
+    for (const auto& [interface, target] : state.knowledge.targets)
+        if (target.gap_newest)
+            out.push_back(
+                {named("xdp_switch_covered").with("iface", interface), truth(target.gap_newest->covered)});
+}
+
 void ticks(const EngineState& state, Values& out) {
     out.push_back({named("homeostat_ticks_total"), static_cast<double>(state.ticks)});
     out.push_back(
@@ -118,7 +150,7 @@ struct Fact {
     void (*values)(const EngineState&, Values&);
 };
 
-constexpr std::array<Fact, 12> facts{{{"link_present", link_present},
+constexpr std::array<Fact, 16> facts{{{"link_present", link_present},
                                       {"link_up", link_up},
                                       {"xdp_mode", xdp_mode},
                                       {"xdp_program", xdp_program},
@@ -128,6 +160,10 @@ constexpr std::array<Fact, 12> facts{{{"link_present", link_present},
                                       {"adaptation_outcome_total", adaptation_outcomes},
                                       {"evaluation_failed", evaluation_failed},
                                       {"transactions_total", transactions},
+                                      {"xdp_mode_fallback", mode_fallbacks},
+                                      {"xdp_switch_gap_seconds", switch_gaps},
+                                      {"xdp_switch_gap_max_seconds", longest_gaps},
+                                      {"xdp_switch_covered", switches_covered},
                                       {"homeostat_ticks_total", ticks},
                                       {"homeostat_limit_hits_total", losses}}};
 

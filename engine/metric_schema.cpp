@@ -159,6 +159,10 @@ void add_facts(const ControllerConfig& config, const PolicySet& policies, Schema
     schema["transactions_total"] = {
         .shapes = {shape({{"iface", interfaces}, {"outcome", one_of({"ok", "failed"})}})},
         .kind = MetricKind::counter};
+    schema["xdp_mode_fallback"] = {.shapes = {by_interface}, .kind = MetricKind::state};
+    schema["xdp_switch_gap_seconds"] = {.shapes = {by_interface}, .kind = MetricKind::gauge};
+    schema["xdp_switch_gap_max_seconds"] = {.shapes = {by_interface}, .kind = MetricKind::gauge};
+    schema["xdp_switch_covered"] = {.shapes = {by_interface}, .kind = MetricKind::state};
     std::set<std::string> adaptations;
     for (const AdaptationRule& rule : policies.adaptations) adaptations.insert(rule.name.text);
     schema["adaptation_outcome_total"] = {

@@ -114,9 +114,13 @@ void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) 
     if (actual.present != link.present)
         decisions.messages.push_back("interface " + link.interface +
                                      (link.present ? " is there" : " is gone"));
-    // What hung on an interface goes with it; the maps are ours and stay.
+    // What hung on an interface, and what was learned of it, goes with it; the maps are ours and stay.
     const bool other_device = actual.index != 0 && link.index != actual.index;
-    if (!link.present || other_device) actual.xdp.reset();
+    if (!link.present || other_device) {
+        actual.xdp.reset();
+        state.knowledge.targets[link.interface].gap_newest.reset();
+        state.knowledge.targets[link.interface].gap_longest_ns.reset();
+    }
     actual.present = link.present;
     actual.up = link.up;
     actual.index = link.index;

@@ -3,6 +3,7 @@
 #include "knowledge/overloaded.hpp"
 
 #include <array>
+#include <cstdio>
 #include <utility>
 
 namespace homeostat {
@@ -44,6 +45,23 @@ std::string value_text(const MapValue& value) {
     return value.size() == 1 && value.begin()->first.empty() ? text : "{" + text + "}";
 }
 
+std::string milliseconds_text(std::int64_t ns) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.3f ms", static_cast<double>(ns) / 1e6);
+    return text.data();
+}
+
+std::string refusal_of_gap(const GapLimit& limit, std::string_view uncovered_because) {
+    if (!limit.max) return "";
+    if (limit.expected_ns && std::chrono::nanoseconds(*limit.expected_ns) <= *limit.max) return "";
+    return "it would leave the interface without an XDP program " +
+           (limit.expected_ns
+                ? "for " + milliseconds_text(*limit.expected_ns) + ", as the longest gap so far,"
+                : std::string("for a time that is not known yet,")) +
+           " uncovered (" + std::string(uncovered_because) + "), and xdp.max_gap is " + to_text(*limit.max) +
+           ": give the program a TC twin, or raise xdp.max_gap";
+}
+
 std::string to_text(const Step& step) {
     return std::visit(
         Overloaded{
@@ -53,6 +71,9 @@ std::string to_text(const Step& step) {
             [](const ReplaceXdp& s) { return "replace by " + s.program; },
             [](const SwitchXdpMode& s) {
                 return "switch to " + s.program + " (" + ladder_text(s.ladder) + ")";
+            },
+            [](const ReplaceForeignXdp& s) {
+                return "replace the foreign program by " + s.program + " (" + ladder_text(s.ladder) + ")";
             },
             [](const DetachXdp&) { return std::string("detach"); },
         },

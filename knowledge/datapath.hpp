@@ -36,14 +36,20 @@ struct DesiredInterface {
     std::optional<std::string> program; // none: nothing attached
     std::vector<XdpMode> ladder;
     std::map<MapEntry, MapValue> entries;
+    std::optional<Duration> gap_max = std::nullopt;  // see GapLimit; none: a switch may leave any gap
+    Duration climb_after = std::chrono::minutes{10}; // in a lower mode; 0: it is never left for a better one
+    bool replace_foreign = false;                    // a program that somebody else attached
 
     bool operator==(const DesiredInterface&) const = default;
 };
 
 using DesiredState = std::map<std::string, DesiredInterface>; // by interface name
 
+// A program that is attached, but not one of ours, is read back under its kernel name with this prefix.
+inline constexpr std::string_view foreign_prefix = "foreign:";
+
 struct AttachedXdp {
-    std::string program; // the name that the controller's config gives it
+    std::string program; // the name that the controller's config gives it, or as above
     XdpMode mode = XdpMode::skb;
     std::uint32_t program_id = 0; // the kernel's
 
@@ -85,21 +91,49 @@ struct ReplaceXdp {
     std::string program;
     bool operator==(const ReplaceXdp&) const = default;
 };
+// The time for which an interface had no XDP program, from the last one's detach until the next one's attach.
+struct XdpGap {
+    std::int64_t ns = 0;
+    bool covered = false; // a guard at TC, the first there, judged the packets meanwhile
+
+    bool operator==(const XdpGap&) const = default;
+};
+// The longest gap that may be left uncovered, and the longest that this interface has had; none: not known.
+struct GapLimit {
+    std::optional<Duration> max = std::nullopt;
+    std::optional<std::int64_t> expected_ns = std::nullopt;
+
+    bool operator==(const GapLimit&) const = default;
+};
 // Detach, then attach: Linux has a gap here. On failure the old program is attached again.
 struct SwitchXdpMode {
     std::string program;
     std::vector<XdpMode> ladder;
+    GapLimit gap = {};
     bool operator==(const SwitchXdpMode&) const = default;
+};
+// As a switch, where the program that goes is somebody else's: none of ours is there. On failure that one is
+// attached again, as far as the kernel allows.
+struct ReplaceForeignXdp {
+    std::string program;
+    std::vector<XdpMode> ladder;
+    GapLimit gap = {};
+    bool operator==(const ReplaceForeignXdp&) const = default;
 };
 struct DetachXdp {
     bool operator==(const DetachXdp&) const = default;
 };
 
-using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, DetachXdp>;
+using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, ReplaceForeignXdp,
+                          DetachXdp>;
 
 std::string to_text(const Step& step);
 std::string ladder_text(const std::vector<XdpMode>& ladder); // "drv, else skb"
 std::string value_text(const MapValue& value);               // "{burst = 5, pps = 10}", or the number alone
+std::string milliseconds_text(std::int64_t ns);              // "0.123 ms"
+
+// Why a step that leaves a gap uncovered, for the reason that is given, may not be made; "" where it may.
+std::string refusal_of_gap(const GapLimit& limit, std::string_view uncovered_because);
 
 enum class TransactionId : std::uint64_t {};
 
@@ -116,11 +150,12 @@ struct Outcome {
     TransactionId id{};
     std::string interface;
     bool ok = false;
-    std::string error;                  // why it failed; what each rung of a ladder said
-    std::vector<std::string> notes;     // what a user should know of a success, such as a fall down a ladder
-    ActualInterface actual;             // read back afterwards, also on failure
-    std::int64_t took_ns = 0;           // from the first step to the read-back
-    std::int64_t done_monotonic_ns = 0; // CLOCK_MONOTONIC at the end, the clock of bpf_ktime_get_ns
+    std::string error;              // why it failed; what each rung of a ladder said
+    std::vector<std::string> notes; // what a user should know of a success, such as a fall down a ladder
+    ActualInterface actual;         // read back afterwards, also on failure
+    std::optional<XdpGap> gap = std::nullopt; // where there was one, also on failure
+    std::int64_t took_ns = 0;                 // from the first step to the read-back
+    std::int64_t done_monotonic_ns = 0;       // CLOCK_MONOTONIC at the end, the clock of bpf_ktime_get_ns
 
     bool operator==(const Outcome&) const = default;
 };

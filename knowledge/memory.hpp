@@ -88,6 +88,12 @@ struct TargetMemory {
     Instant retry_at;
     std::deque<Instant> begun; // transactions within the last second
     bool held_back = false;    // there were too many
+    std::optional<XdpGap> gap_newest;
+    std::optional<std::int64_t> gap_longest_ns;
+    // While the interface is in a lower mode of its ladder:
+    std::optional<Instant> climb_at; // when the better ones are tried again
+    unsigned climbs_failed = 0;      // in a row
+    bool climbing = false;           // the transaction in flight tries them
     std::uint64_t succeeded_total = 0;
     std::uint64_t failed_total = 0;
 };

@@ -250,6 +250,13 @@ void read_overlay_of(TomlTable& interfaces, const std::string& key, std::vector<
         setting.at = table->at("xdp");
         settings.push_back(std::move(setting));
     }
+    if (read.gap_max) {
+        OverlaySetting setting = base;
+        setting.kind = OverlaySetting::Kind::gap_max;
+        setting.gap_max = *read.gap_max;
+        setting.at = table->at("xdp");
+        settings.push_back(std::move(setting));
+    }
     for (const InterfaceSettings::Entry& entry : read.entries) {
         const auto entry_key = read_template(*table, entry.key);
         if (!entry_key) continue;

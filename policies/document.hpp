@@ -79,12 +79,13 @@ struct VerifyRule {
 
 // One attribute that an overlay sets; templates are bound from the instance's labels.
 struct OverlaySetting {
-    enum class Kind { program, mode, entry };
+    enum class Kind { program, mode, gap_max, entry };
 
     Kind kind = Kind::program;
     Template interface;
     Template program;            // Kind::program
     std::vector<XdpMode> ladder; // Kind::mode
+    Duration gap_max{};          // Kind::gap_max
     std::string map;             // Kind::entry
     Template key;                // Kind::entry
     MapValue value;              // Kind::entry

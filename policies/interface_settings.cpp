@@ -40,13 +40,25 @@ void read_value(TomlTable& table, const std::string& key, const std::string& fie
     if (number) value[field] = *number;
 }
 
-} // namespace
+std::optional<Duration> read_climb_after(TomlTable& xdp) {
+    const auto delay = xdp.duration("climb_after");
+    if (!delay || *delay == Duration{0} ||
+        (*delay >= std::chrono::seconds{1} && *delay <= std::chrono::hours{24}))
+        return delay;
+    xdp.mistake(xdp.at("climb_after"), "'climb_after' is " + to_text(*delay),
+                "expected 1s to 1d, or 0s for never");
+    return std::nullopt;
+}
 
-InterfaceSettings read_interface_settings(TomlTable& table) {
+InterfaceSettings read_settings(TomlTable& table, bool is_baseline) {
     InterfaceSettings settings;
+    if (is_baseline)
+        settings.replace_foreign = table.choice("on_foreign", {"leave", "replace"}).value_or(0) == 1;
     if (auto xdp = table.table("xdp")) {
         settings.program = xdp->text("program");
         settings.ladder = read_ladder(*xdp);
+        settings.gap_max = xdp->duration("max_gap");
+        if (is_baseline) settings.climb_after = read_climb_after(*xdp);
         xdp->finish();
     }
     auto maps = table.table("maps");
@@ -67,6 +79,24 @@ InterfaceSettings read_interface_settings(TomlTable& table) {
         }
     }
     return settings;
+}
+
+} // namespace
+
+InterfaceSettings read_interface_settings(TomlTable& table) { return read_settings(table, false); }
+InterfaceSettings read_baseline_settings(TomlTable& table) { return read_settings(table, true); }
+
+DesiredInterface baseline_of(InterfaceSettings settings) {
+    DesiredInterface baseline{.program = {}, .ladder = std::move(settings.ladder), .entries = {}};
+    // Nobody lands in generic mode without having asked for it.
+    if (baseline.ladder.empty()) baseline.ladder = {XdpMode::drv};
+    baseline.gap_max = settings.gap_max;
+    baseline.climb_after = settings.climb_after.value_or(baseline.climb_after);
+    baseline.replace_foreign = settings.replace_foreign;
+    if (settings.program && settings.program->text != no_program) baseline.program = settings.program->text;
+    for (InterfaceSettings::Entry& entry : settings.entries)
+        baseline.entries[{entry.map, entry.key.text}] = std::move(entry.value);
+    return baseline;
 }
 
 } // namespace homeostat

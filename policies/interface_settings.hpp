@@ -21,12 +21,21 @@ struct InterfaceSettings {
 
     std::optional<SourceText> program; // "none": nothing attached
     std::vector<XdpMode> ladder;
+    std::optional<Duration> gap_max;
+    std::optional<Duration> climb_after; // of a baseline, as is the next one
+    bool replace_foreign = false;
     std::vector<Entry> entries;
 };
 
 inline constexpr std::string_view no_program = "none";
 
-// Reads the keys `xdp.program`, `xdp.mode` and `maps.MAP.KEY`. Does not finish() the table.
+// Reads the keys `xdp.program`, `xdp.mode`, `xdp.max_gap` and `maps.MAP.KEY`. Does not finish() the table.
 InterfaceSettings read_interface_settings(TomlTable& table);
+
+// The same of a baseline, with what no overlay sets: `xdp.climb_after` and `on_foreign`.
+InterfaceSettings read_baseline_settings(TomlTable& table);
+
+// As they are desired while no overlay is laid.
+DesiredInterface baseline_of(InterfaceSettings settings);
 
 } // namespace homeostat

@@ -17,6 +17,8 @@ std::string text_of(Attribute::Kind kind, const std::string& map, const std::str
         return "xdp.program";
     case Attribute::Kind::mode:
         return "xdp.mode";
+    case Attribute::Kind::gap_max:
+        return "xdp.max_gap";
     case Attribute::Kind::entry:
         return "maps." + map + "." + key;
     }
@@ -36,6 +38,7 @@ std::string attribute_text(const OverlaySetting& setting) {
 std::string to_text(const AttributeValue& value) {
     return std::visit(Overloaded{[](const std::string& program) { return program; },
                                  [](const std::vector<XdpMode>& ladder) { return ladder_text(ladder); },
+                                 [](Duration gap) { return homeostat::to_text(gap); },
                                  [](const MapValue& fields) { return value_text(fields); }},
                       value);
 }
@@ -56,6 +59,9 @@ Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& 
         }
         case OverlaySetting::Kind::mode:
             settings[{*interface, Attribute::Kind::mode, {}}] = setting.ladder;
+            break;
+        case OverlaySetting::Kind::gap_max:
+            settings[{*interface, Attribute::Kind::gap_max, {}}] = setting.gap_max;
             break;
         case OverlaySetting::Kind::entry: {
             const auto entry_key = bind(setting.key, key);
@@ -86,6 +92,9 @@ void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue
     }
     case Attribute::Kind::mode:
         interface.ladder = std::get<std::vector<XdpMode>>(value);
+        break;
+    case Attribute::Kind::gap_max:
+        interface.gap_max = std::get<Duration>(value);
         break;
     case Attribute::Kind::entry:
         interface.entries[attribute.entry] = std::get<MapValue>(value);

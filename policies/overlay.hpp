@@ -18,7 +18,8 @@
 
 namespace homeostat {
 
-// One thing that can be set: an interface's program, its mode ladder, or an entry of one of its maps.
+// One thing that can be set: an interface's program, its mode ladder, the gap
+// that a switch of it may leave, or an entry of one of its maps.
 struct Attribute {
     using Kind = OverlaySetting::Kind;
 
@@ -35,9 +36,9 @@ std::string to_text(const Attribute& attribute);
 // The attribute of a setting as it is written, without its interface: "maps.guard_blocked.{{src}}".
 std::string attribute_text(const OverlaySetting& setting);
 
-using AttributeValue = std::variant<std::string, std::vector<XdpMode>, MapValue>;
+using AttributeValue = std::variant<std::string, std::vector<XdpMode>, Duration, MapValue>;
 
-// "guard", "drv, else skb", "{burst = 5, pps = 10}"
+// "guard", "drv, else skb", "5ms", "{burst = 5, pps = 10}"
 std::string to_text(const AttributeValue& value);
 
 // One adaptation instance's wishes, with all that decides between it and others.

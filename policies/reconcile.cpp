@@ -15,9 +15,11 @@ bool keeps_mode(const std::vector<XdpMode>& ladder, XdpMode mode, const std::vec
 std::optional<Step> program_step(const DesiredInterface& desired, const ActualInterface& actual,
                                  const std::vector<XdpMode>& settled) {
     if (!desired.program) return actual.xdp ? std::optional<Step>(DetachXdp{}) : std::nullopt;
+    if (actual.xdp && desired.replace_foreign && actual.xdp->program.starts_with(foreign_prefix))
+        return ReplaceForeignXdp{*desired.program, desired.ladder, {.max = desired.gap_max}};
     if (!actual.xdp) return AttachXdp{*desired.program, desired.ladder};
     if (!keeps_mode(desired.ladder, actual.xdp->mode, settled))
-        return SwitchXdpMode{*desired.program, desired.ladder};
+        return SwitchXdpMode{*desired.program, desired.ladder, {.max = desired.gap_max}};
     if (actual.xdp->program != *desired.program) return ReplaceXdp{*desired.program};
     return std::nullopt;
 }
@@ -36,6 +38,17 @@ std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterfa
     for (const auto& [entry, value] : actual.entries)
         if (!desired.entries.contains(entry)) steps.emplace_back(ClearMapEntry{entry});
     return steps;
+}
+
+bool is_fallen(const DesiredInterface& desired, const ActualInterface& actual) {
+    if (!desired.program || !actual.xdp || desired.ladder.empty()) return false;
+    const auto rung = std::ranges::find(desired.ladder, actual.xdp->mode);
+    return rung != desired.ladder.begin() && rung != desired.ladder.end();
+}
+
+SwitchXdpMode climb_step(const DesiredInterface& desired, const ActualInterface& actual) {
+    const auto rung = std::ranges::find(desired.ladder, actual.xdp->mode);
+    return {*desired.program, {desired.ladder.begin(), rung}, {.max = desired.gap_max}};
 }
 
 } // namespace homeostat

@@ -12,7 +12,16 @@ namespace homeostat {
 //
 // `settled` is the ladder for which the present mode was found, empty where nobody knows. A mode that stands
 // in that same ladder is left alone: the better ones were tried. Under another ladder they are tried again.
+//
+// A foreign program is replaced where the desired state says so. Otherwise the steps are those of any other
+// program; they fail, and say whose it is.
 std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterface& actual,
                             const std::vector<XdpMode>& settled = {});
+
+// Whether a program runs in another mode of its ladder than the best one.
+bool is_fallen(const DesiredInterface& desired, const ActualInterface& actual);
+
+// The switch to the modes that are better than the present one, of an interface that is fallen.
+SwitchXdpMode climb_step(const DesiredInterface& desired, const ActualInterface& actual);
 
 } // namespace homeostat

@@ -9,17 +9,11 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
+#include <utility>
 
 namespace homeostat::bpf {
 
 namespace {
-
-std::string milliseconds(std::int64_t ns) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3f ms", static_cast<double>(ns) / 1e6);
-    return text;
-}
 
 // What iproute2 calls the mode; on some drivers plain "xdp off" leaves a generic program where it is.
 std::string off_word(XdpMode mode) {
@@ -65,8 +59,9 @@ Result<void> Change::run(const std::vector<Step>& steps) {
         break;
     }
     if (done) done = commit();
+    const std::string undone = done ? "" : roll_back();
+    if (foreign_pin_) kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
     if (done) return done;
-    const std::string undone = roll_back();
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
 }
 
@@ -140,22 +135,54 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    const std::string cover_said = cover(*loaded, *ifindex);
+    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    if (!uncovered) return std::unexpected(uncovered.error());
 
-    const std::int64_t start = monotonic_ns();
+    gap_began_ns_ = monotonic_ns();
     auto removed = interface_.link->remove();
+    if (!removed && interface_.link->is_live(*ifindex)) gap_began_ns_.reset();
     interface_.link.reset();
     if (!removed) return removed;
     if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
-    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds(accepted_ns_ - start) +
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds_text(gap_->ns) +
                      " while switching from " + std::string(to_text(before)) + " to " +
-                     std::string(to_text(interface_.link->mode())) + cover_said);
-    if (armed_) {
-        // A packet that came by before the new program was there may still be on its way to the guard.
-        if (auto waited = wait_for_running_programs(); !waited)
-            notes_.push_back(interface_.name + ": " + waited.error().what);
-        if (auto disarmed = interface_.guard->disarm(); !disarmed) return disarmed;
+                     std::string(to_text(interface_.link->mode())) + gap_text(*uncovered));
+    return hand_over(*handover);
+}
+
+Result<void> Change::perform(const ReplaceForeignXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    const auto shown = attached_program(*ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown) return perform(AttachXdp{step.program, step.ladder}); // it went by itself
+    if (interface_.link && interface_.link->program_id() == (*shown)->id &&
+        !interface_.link->version().empty())
+        return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
+    const auto foreign = find_foreign(kernel_, *ifindex, **shown);
+    if (!foreign) return std::unexpected(foreign.error());
+    const std::string what = describe(**shown);
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
+    if (auto kept = keep(*foreign); !kept) return kept;
+    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    if (!uncovered) return std::unexpected(uncovered.error());
+
+    gap_began_ns_ = monotonic_ns();
+    interface_.link.reset(); // ours, where somebody put the program into it
+    if (auto detached = detach_foreign(kernel_, *ifindex, *foreign); !detached) {
+        const auto there = attached_program(*ifindex, kernel_);
+        if (there && *there && (*there)->id == foreign->shown.id) gap_began_ns_.reset();
+        return detached;
     }
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": replaced foreign " + what + ", attached " +
+                     (foreign->link ? "by link " + std::to_string(foreign->link_id) : "over netlink") +
+                     ": no XDP program for " + milliseconds_text(gap_->ns) + gap_text(*uncovered));
     return hand_over(*handover);
 }
 
@@ -186,7 +213,8 @@ Result<void> Change::refuse_foreign(unsigned ifindex) const {
     if (!*shown) return {};
     return failure("foreign " + describe(**shown) +
                        " is attached and is left alone; detach it with its own tool, or with 'ip link set " +
-                       interface_.name + " " + off_word((*shown)->mode) + " off' or 'bpftool link detach'",
+                       interface_.name + " " + off_word((*shown)->mode) +
+                       " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
                    EBUSY);
 }
 
@@ -226,14 +254,43 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
     return std::unexpected(refusals);
 }
 
-// Arms the guard. Returns what to say of the gap.
+// Arms the guard. Returns why it does not cover; "" where it does.
 std::string Change::cover(const LoadedPrograms::Program& next, unsigned ifindex) {
-    if (next.twin < 0) return ", uncovered: the program has no TC twin";
+    if (next.twin < 0) return "the program has no TC twin";
     if (std::string obstacle = follow_with_guard(kernel_, interface_, ifindex); !obstacle.empty())
-        return ", uncovered: " + obstacle;
+        return obstacle;
     const auto armed = interface_.guard->arm(next.twin);
-    armed_ = true; // also where somebody stands before it
-    return armed ? ", covered by the TC guard" : ", uncovered: " + armed.error().what;
+    interface_.guard_is_armed = true; // also where somebody stands before it
+    return armed ? "" : armed.error().what;
+}
+
+Result<std::string> Change::cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit,
+                                            unsigned ifindex) {
+    std::string uncovered = cover(next, ifindex);
+    gap_covered_ = uncovered.empty();
+    if (gap_covered_) return uncovered;
+    if (const std::string refused = refusal_of_gap(limit, uncovered); !refused.empty())
+        return failure(refused);
+    return uncovered;
+}
+
+std::string Change::gap_text(const std::string& uncovered) const {
+    return gap_covered_ ? ", covered by the TC guard" : ", uncovered: " + uncovered;
+}
+
+// So that it can be attached again, also by the process that comes after this one.
+Result<void> Change::keep(const ForeignProgram& foreign) {
+    const std::string pin = interface_.pins.program(foreign_version(foreign.shown.id));
+    const int error = kernel_.pin(foreign.program.get(), pin);
+    if (error != 0 && error != -EEXIST)
+        return failure("pin foreign " + describe(foreign.shown) + ": " + errno_text(error), -error);
+    foreign_pin_ = pin;
+    return note(RestoreForeign{foreign.shown.id, foreign.shown.mode, static_cast<bool>(foreign.link)});
+}
+
+void Change::end_gap(std::int64_t at_ns) {
+    if (const auto began = std::exchange(gap_began_ns_, std::nullopt))
+        gap_ = XdpGap{.ns = at_ns - *began, .covered = gap_covered_};
 }
 
 Result<void> Change::note(Undo undo) {
@@ -275,7 +332,10 @@ std::string Change::take_back_maps() {
 std::string Change::roll_back() {
     interface_.link.reset(); // the pins know better from here on
     std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
+    // What could not be taken back is in the journal now, and the guard stays armed for it.
+    interface_.guard_is_armed = failures.empty() && interface_.guard;
     follow_device(kernel_, interface_);
+    if (interface_.link || failures.empty()) end_gap(monotonic_ns());
     interface_.owned = owned_before_;
     interface_.attached_unix_ms = attached_before_unix_ms_;
     failures += take_back_maps();

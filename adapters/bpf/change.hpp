@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/foreign.hpp"
 #include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/map_handover.hpp"
@@ -11,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,12 +32,16 @@ class Change {
     // When the kernel last accepted a program, by the monotonic clock; 0 for never.
     std::int64_t accepted_ns() const { return accepted_ns_; }
 
+    // The time without a program, where there was one: until the next one, or the old one again.
+    std::optional<XdpGap> gap() const { return gap_; }
+
   private:
     Result<void> perform(const SetMapEntry& step);
     Result<void> perform(const ClearMapEntry& step);
     Result<void> perform(const AttachXdp& step);
     Result<void> perform(const ReplaceXdp& step);
     Result<void> perform(const SwitchXdpMode& step);
+    Result<void> perform(const ReplaceForeignXdp& step);
     Result<void> perform(const DetachXdp& step);
 
     Result<unsigned> find_interface();
@@ -45,6 +51,11 @@ class Change {
     Result<void> hand_over(MapHandover& handover);
     Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     std::string cover(const LoadedPrograms::Program& next, unsigned ifindex);
+    Result<std::string> cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit,
+                                        unsigned ifindex);
+    Result<void> keep(const ForeignProgram& foreign);
+    std::string gap_text(const std::string& uncovered) const;
+    void end_gap(std::int64_t at_ns);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
     Result<void> commit();
@@ -60,9 +71,12 @@ class Change {
     std::map<MapEntry, MapValue> owned_before_;
     std::int64_t attached_before_unix_ms_;
     bool journaled_ = false;
-    bool armed_ = false;
     std::vector<Undo> undo_;
     std::int64_t accepted_ns_ = 0;
+    std::optional<std::int64_t> gap_began_ns_; // while there is one
+    bool gap_covered_ = false;
+    std::optional<XdpGap> gap_;
+    std::optional<std::string> foreign_pin_; // of a program that is to go
 };
 
 } // namespace homeostat::bpf

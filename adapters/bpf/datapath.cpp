@@ -145,8 +145,12 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     }
     if (interface.link)
         notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
-    // The guard is left as it is: the first transaction needs it, and one that was armed is armed for a
-    // reason. Versions that nobody can want back, and maps for programs that are not loaded any more.
+    if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
+    if (auto guard = Guard::adopt(options_.kernel, pins, ifindex); guard && *guard) {
+        interface.guard = std::move(*guard);
+        interface.guard_is_armed = true; // it may be
+    }
+    // Versions that nobody can want back, and maps for programs that are not loaded any more.
     for (const std::string& path : files_in(pins.maps())) {
         const std::string pin = version_of_pin(path);
         if (pin.ends_with("+next") && !interface.programs.is_next(pin.substr(0, pin.size() - 5)))
@@ -221,7 +225,10 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
 
 ActualState XdpDatapath::read_back() {
     ActualState state;
-    for (ManagedInterface& interface : interfaces_) state.emplace(interface.name, read_back(interface));
+    for (ManagedInterface& interface : interfaces_) {
+        stand_down(options_.kernel, interface); // where that fails, the next time tries again
+        state.emplace(interface.name, read_back(interface));
+    }
     return state;
 }
 
@@ -239,12 +246,17 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
     Change change(options_.kernel, *instance_, *found, options_.map_merger, outcome.notes);
     const auto done = change.run(transaction.steps);
     outcome.ok = done.has_value();
+    outcome.gap = change.gap();
     if (!done) outcome.error = done.error().what;
     const std::int64_t end = monotonic_ns();
     outcome.done_monotonic_ns = change.accepted_ns() != 0 ? change.accepted_ns() : end;
     outcome.actual = read_back(*found);
     outcome.took_ns = monotonic_ns() - start;
     return outcome;
+}
+
+XdpDatapath::~XdpDatapath() {
+    for (ManagedInterface& interface : interfaces_) stand_down(options_.kernel, interface);
 }
 
 Result<void> XdpDatapath::detach_all() {

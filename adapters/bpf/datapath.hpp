@@ -20,9 +20,6 @@
 
 namespace homeostat::bpf {
 
-// A program that is attached, but not one of ours, is read back under its kernel name with this prefix. It is
-// left alone: every step that would have to touch it fails and says whose it is.
-inline constexpr std::string_view foreign_prefix = "foreign:";
 // One of ours from before, whose object has changed since: the next step replaces it.
 inline constexpr std::string_view outdated_prefix = "outdated:";
 
@@ -40,6 +37,7 @@ struct ManagedInterface {
     std::optional<XdpLink> link;
     std::optional<Guard> guard; // where a program has a twin, from the first transaction on
     std::optional<Guard::Kind> guard_kind;
+    bool guard_is_armed = false;        // a switch is over: stand_down() is due
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
     std::vector<WaitingReader> waiting_readers{};
@@ -76,6 +74,8 @@ class XdpDatapath final : public Datapath {
                                                      const std::vector<ProgramSource>& programs,
                                                      const std::vector<std::string>& interfaces);
 
+    ~XdpDatapath() override;
+
     // The programs that the kernel rejected, with the verifier's last words. Steps that name one fail with
     // them.
     const std::map<std::string, Error, std::less<>>& rejected() const { return rejected_; }
@@ -88,7 +88,8 @@ class XdpDatapath final : public Datapath {
     // go on, and not to begin and jump.
     Result<std::vector<InterfaceMap>> maps_named(std::string_view map);
 
-    // Of an owned entry, the fields that were set are read back; an entry that vanished is absent.
+    // Of an owned entry, the fields that were set are read back; an entry that vanished is absent. A guard
+    // that a switch armed passes again, at the latest when the datapath is destroyed.
     ActualState read_back() override;
 
     // Fields of a value that a SetMapEntry does not name become 0. A per-CPU map gets the value on every CPU.

@@ -65,17 +65,20 @@ int write_to(const std::string& path, int flags, std::string_view content) {
 } // namespace
 
 std::string_view to_text(KernelCall call) {
-    static constexpr std::array names{std::string_view("create_link"), std::string_view("update_link"),
-                                      std::string_view("detach_link"), std::string_view("link_info"),
-                                      std::string_view("query_xdp"),   std::string_view("query_tcx"),
-                                      std::string_view("add_filter"),  std::string_view("remove_filter"),
-                                      std::string_view("find_filter"), std::string_view("pin"),
-                                      std::string_view("unpin"),       std::string_view("open_pin"),
-                                      std::string_view("rename_pin"),  std::string_view("read_entry"),
-                                      std::string_view("write_entry"), std::string_view("delete_entry"),
-                                      std::string_view("next_key"),    std::string_view("wait_for_programs"),
-                                      std::string_view("begin_merge"), std::string_view("write_file"),
-                                      std::string_view("append_file"), std::string_view("remove_file")};
+    static constexpr std::array names{std::string_view("create_link"),  std::string_view("update_link"),
+                                      std::string_view("detach_link"),  std::string_view("link_info"),
+                                      std::string_view("next_link"),    std::string_view("open_link"),
+                                      std::string_view("open_program"), std::string_view("query_xdp"),
+                                      std::string_view("attach_xdp"),   std::string_view("replace_xdp"),
+                                      std::string_view("detach_xdp"),   std::string_view("query_tcx"),
+                                      std::string_view("add_filter"),   std::string_view("remove_filter"),
+                                      std::string_view("find_filter"),  std::string_view("pin"),
+                                      std::string_view("unpin"),        std::string_view("open_pin"),
+                                      std::string_view("rename_pin"),   std::string_view("read_entry"),
+                                      std::string_view("write_entry"),  std::string_view("delete_entry"),
+                                      std::string_view("next_key"),     std::string_view("wait_for_programs"),
+                                      std::string_view("begin_merge"),  std::string_view("write_file"),
+                                      std::string_view("append_file"),  std::string_view("remove_file")};
     static_assert(names.size() == static_cast<std::size_t>(KernelCall::remove_file) + 1);
     return names[static_cast<std::size_t>(call)];
 }
@@ -106,6 +109,41 @@ int KernelPort::link_info(int link, bpf_link_info& info) const {
     if (const int refused = ask(KernelCall::link_info)) return refused;
     std::uint32_t size = sizeof info;
     return bpf_obj_get_info_by_fd(link, &info, &size);
+}
+
+int KernelPort::next_link(std::uint32_t& id) const {
+    if (const int refused = ask(KernelCall::next_link)) return refused;
+    return bpf_link_get_next_id(id, &id);
+}
+
+int KernelPort::open_link(std::uint32_t id) const {
+    if (const int refused = ask(KernelCall::open_link)) return refused;
+    return bpf_link_get_fd_by_id(id);
+}
+
+int KernelPort::open_program(std::uint32_t id) const {
+    if (const int refused = ask(KernelCall::open_program)) return refused;
+    return bpf_prog_get_fd_by_id(id);
+}
+
+int KernelPort::attach_xdp(unsigned ifindex, Hook hook, int program) const {
+    if (const int refused = ask(KernelCall::attach_xdp)) return refused;
+    return bpf_xdp_attach(static_cast<int>(ifindex), program, link_flags(hook) | XDP_FLAGS_UPDATE_IF_NOEXIST,
+                          nullptr);
+}
+
+int KernelPort::replace_xdp(unsigned ifindex, Hook hook, int program, int old_program) const {
+    if (const int refused = ask(KernelCall::replace_xdp)) return refused;
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options);
+    options.old_prog_fd = old_program; // which sets XDP_FLAGS_REPLACE
+    return bpf_xdp_attach(static_cast<int>(ifindex), program, link_flags(hook), &options);
+}
+
+int KernelPort::detach_xdp(unsigned ifindex, Hook hook, int program) const {
+    if (const int refused = ask(KernelCall::detach_xdp)) return refused;
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options);
+    options.old_prog_fd = program;
+    return bpf_xdp_detach(static_cast<int>(ifindex), link_flags(hook), &options);
 }
 
 int KernelPort::query_xdp(unsigned ifindex, bpf_xdp_query_opts& shown) const {

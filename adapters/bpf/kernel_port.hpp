@@ -24,7 +24,13 @@ enum class KernelCall {
     update_link,
     detach_link,
     link_info,
+    next_link,
+    open_link,
+    open_program,
     query_xdp,
+    attach_xdp,
+    replace_xdp,
+    detach_xdp,
     query_tcx,
     add_filter,
     remove_filter,
@@ -69,7 +75,16 @@ class KernelPort {
     int detach_link(int link) const;
     int link_info(int link, bpf_link_info& info) const;
 
+    // By the kernel's numbers, which takes CAP_SYS_ADMIN. `id` becomes the next one; -ENOENT after the last.
+    int next_link(std::uint32_t& id) const;
+    int open_link(std::uint32_t id) const;
+    int open_program(std::uint32_t id) const;
+
     int query_xdp(unsigned ifindex, bpf_xdp_query_opts& shown) const;
+    // Without a link, over netlink: -EBUSY where a link is there.
+    int attach_xdp(unsigned ifindex, Hook hook, int program) const; // -EBUSY or -EEXIST where one is there
+    int replace_xdp(unsigned ifindex, Hook hook, int program, int old_program) const; // -EEXIST: another is
+    int detach_xdp(unsigned ifindex, Hook hook, int program) const;                   // -EEXIST: another is
     // The ids of the programs, in the order in which they run.
     int query_tcx(unsigned ifindex, Hook hook, std::vector<std::uint32_t>& programs) const;
 

@@ -1,7 +1,7 @@
 #include "adapters/bpf/recovery.hpp"
 
 #include "adapters/bpf/datapath.hpp"
-#include "adapters/bpf/map_migration.hpp"
+#include "adapters/bpf/kernel.hpp"
 
 #include <net/if.h>
 
@@ -12,14 +12,13 @@ namespace homeostat::bpf {
 
 namespace {
 
-std::string disarm(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface) {
-    auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(interface.c_str()));
-    if (!guard) return "; " + guard.error().what;
-    if (!*guard) return "";
-    // A packet that came by before the program was there again may still be on its way to the guard.
-    if (auto waited = wait_for_running_programs(); !waited) return "; " + waited.error().what;
-    const auto disarmed = (*guard)->disarm();
-    return disarmed ? "" : "; the guard stays armed: " + disarmed.error().what;
+// A packet that came by before the program was there may still be on its way to the guard.
+Result<void> disarm(const KernelPort& kernel, Guard& guard) {
+    if (const int error = kernel.wait_for_programs(); error != 0)
+        return failure("the guard stays armed: wait for running programs: " + errno_text(error), -error);
+    auto disarmed = guard.disarm();
+    return disarmed ? disarmed
+                    : failure("the guard stays armed: " + disarmed.error().what, disarmed.error().number);
 }
 
 } // namespace
@@ -36,15 +35,31 @@ std::string take_back_all(Instance& instance, const KernelPort& kernel, const st
         left.push_back(one);
     }
     std::ranges::reverse(left);
-    if (left.empty()) failures += disarm(kernel, pins, interface);
     const auto noted = left.empty() ? instance.abandon() : instance.keep(interface, left);
     return failures + (noted ? "" : "; " + noted.error().what);
+}
+
+std::string disarm_guard(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface) {
+    auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(interface.c_str()));
+    if (!guard) return "; " + guard.error().what;
+    if (!*guard) return "";
+    const auto disarmed = disarm(kernel, **guard);
+    return disarmed ? "" : "; " + disarmed.error().what;
+}
+
+Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface) {
+    if (!interface.guard_is_armed || !interface.guard) return {};
+    auto disarmed = disarm(kernel, *interface.guard);
+    interface.guard_is_armed = !disarmed;
+    return disarmed;
 }
 
 std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {
     if (!instance.unfinished()) return "";
     const Journal journal = *instance.unfinished();
-    const std::string failures = take_back_all(instance, kernel, journal.interface, journal.undo);
+    std::string failures = take_back_all(instance, kernel, journal.interface, journal.undo);
+    if (failures.empty())
+        failures = disarm_guard(kernel, instance.pins(journal.interface), journal.interface);
     std::string lost;
     for (const Undo& undo : journal.undo)
         if (const auto* discarded = std::get_if<DiscardNextMap>(&undo))

@@ -1,5 +1,6 @@
 #include "adapters/bpf/undo.hpp"
 
+#include "adapters/bpf/foreign.hpp"
 #include "adapters/bpf/guard.hpp"
 #include "adapters/bpf/instance.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -74,6 +75,14 @@ template <class OfMap> std::optional<Undo> read_of_map(const json::object& objec
     return map ? std::optional<Undo>(OfMap{*map}) : std::nullopt;
 }
 
+std::optional<Undo> read_foreign(const json::object& object) {
+    const auto mode = parse_xdp_mode(string_of(object, "mode").value_or(""));
+    const json::value* id = object.if_contains("program");
+    const json::value* link = object.if_contains("link");
+    if (!mode || id == nullptr || !id->is_int64() || link == nullptr || !link->is_bool()) return std::nullopt;
+    return RestoreForeign{static_cast<std::uint32_t>(id->as_int64()), *mode, link->as_bool()};
+}
+
 Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const RestoreEntry& undo) {
     const std::string what = "map " + undo.map;
     const Descriptor map(kernel.open_pin(undo.is_next ? pins.next_map(undo.map) : pins.map(undo.map)));
@@ -132,6 +141,24 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     return rename(pins.old_map(undo.map), pins.map(undo.map));
 }
 
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
+                     const RestoreForeign& undo) {
+    if (auto ours = restore(kernel, pins, interface, RestoreXdp{}); !ours) return ours;
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
+    const auto shown = attached_program(ifindex, kernel);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == undo.program_id) return {};
+    const std::string what = "foreign program " + std::to_string(undo.program_id);
+    if (undo.by_link)
+        return failure(what + " was attached by a bpf_link, which nobody can make again but its owner");
+    const Descriptor program(kernel.open_pin(pins.program(foreign_version(undo.program_id))));
+    if (!program) return failure(what + ": open its pin: " + errno_text(program.get()), -program.get());
+    if (const int error = kernel.attach_xdp(ifindex, hook_of(undo.mode), program.get()); error != 0)
+        return failure(what + ": attach it again: " + errno_text(error), -error);
+    return {};
+}
+
 } // namespace
 
 std::string to_text(const Undo& undo) {
@@ -156,6 +183,12 @@ std::string to_text(const Undo& undo) {
                               if (!xdp.before) return;
                               object["version"] = xdp.before->version;
                               object["mode"] = homeostat::to_text(xdp.before->mode);
+                          },
+                          [&](const RestoreForeign& foreign) {
+                              object["undo"] = "foreign";
+                              object["program"] = foreign.program_id;
+                              object["mode"] = homeostat::to_text(foreign.mode);
+                              object["link"] = foreign.by_link;
                           }},
                undo);
     return json::serialize(object);
@@ -168,6 +201,7 @@ Result<Undo> read_undo(std::string_view text) {
     const auto kind = string_of(value.as_object(), "undo");
     const auto undo = kind == "entry"              ? read_entry(value.as_object())
                       : kind == "xdp"              ? read_xdp(value.as_object())
+                      : kind == "foreign"          ? read_foreign(value.as_object())
                       : kind == "discard_next_map" ? read_of_map<DiscardNextMap>(value.as_object())
                       : kind == "map_pins"         ? read_of_map<RestoreMapPins>(value.as_object())
                                                    : std::nullopt;
@@ -178,8 +212,9 @@ Result<Undo> read_undo(std::string_view text) {
 Result<void> take_back(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                        const Undo& undo) {
     return std::visit(Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
-                                 [&](const RestoreXdp& xdp) { return restore(kernel, pins, interface, xdp); },
-                                 [&](const auto& of_map) { return restore(kernel, pins, of_map); }},
+                                 [&](const DiscardNextMap& map) { return restore(kernel, pins, map); },
+                                 [&](const RestoreMapPins& map) { return restore(kernel, pins, map); },
+                                 [&](const auto& xdp) { return restore(kernel, pins, interface, xdp); }},
                       undo);
 }
 

@@ -6,6 +6,7 @@
 #include "knowledge/error.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,15 @@ struct RestoreXdp {
     bool operator==(const RestoreXdp&) const = default;
 };
 
+// A program that somebody else had attached. It is pinned meanwhile; a bpf_link cannot be made again.
+struct RestoreForeign {
+    std::uint32_t program_id = 0;
+    XdpMode mode = XdpMode::skb;
+    bool by_link = false;
+
+    bool operator==(const RestoreForeign&) const = default;
+};
+
 // NAME+next, into which the entries of NAME are merged: it is thrown away, with what programs wrote to it.
 // Nobody can tell how far the merge came, and it must not come twice.
 struct DiscardNextMap {
@@ -57,7 +67,7 @@ struct RestoreMapPins {
     bool operator==(const RestoreMapPins&) const = default;
 };
 
-using Undo = std::variant<RestoreEntry, RestoreXdp, DiscardNextMap, RestoreMapPins>;
+using Undo = std::variant<RestoreEntry, RestoreXdp, RestoreForeign, DiscardNextMap, RestoreMapPins>;
 
 std::string to_text(const Undo& undo); // one line of JSON
 Result<Undo> read_undo(std::string_view text);

@@ -1,10 +1,12 @@
 #include "adapters/bpf/xdp_link.hpp"
 
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/link_facts.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 
 #include <cerrno>
 #include <tuple>
@@ -13,36 +15,52 @@ namespace homeostat::bpf {
 
 namespace {
 
-Hook hook_of(XdpMode mode) {
-    switch (mode) {
-    case XdpMode::skb:
-        return Hook::xdp_skb;
-    case XdpMode::drv:
-        return Hook::xdp_drv;
-    case XdpMode::hw:
-        return Hook::xdp_hw;
-    }
-    return Hook::xdp_skb;
+// "bond bond0", "bridge br0"
+std::string master_of(const LinkFacts& facts) {
+    return (facts.master_kind.empty() ? "" : facts.master_kind + " ") + facts.master;
+}
+
+std::string cause_of_mtu(const LinkFacts& facts) {
+    return "the MTU is too large (" + std::to_string(facts.mtu) +
+           (facts.kind == "veth" ? ", and that of the other end of the veth counts too" : "") +
+           ") for a program without multi-buffer support; lower the MTU, or build the program as "
+           "SEC(\"xdp.frags\")";
+}
+
+// What is known to keep a driver from native XDP, of this interface.
+std::string cause_of_driver(const LinkFacts& facts) {
+    std::string cause = "the driver has no native XDP";
+    if (!facts.driver.empty()) cause = "the driver (" + facts.driver + ") has no native XDP";
+    cause += ", or not with the interface's features";
+    if (facts.lro) cause += "; large receive offload is on: 'ethtool -K IFACE lro off'";
+    if (facts.master_kind == "bond")
+        cause += "; it is part of " + master_of(facts) + ": attach to that, or take it out";
+    return cause;
+}
+
+std::string cause_of_occupied(const LinkFacts& facts, unsigned ifindex) {
+    if (const auto there = attached_program(ifindex); there && *there)
+        return describe(**there) + " is already attached";
+    const unsigned master = facts.master.empty() ? 0 : ::if_nametoindex(facts.master.c_str());
+    if (const auto there = attached_program(master); master != 0 && there && *there)
+        return "it is part of " + master_of(facts) + ", and " + describe(**there) + " is attached there";
+    return "another program is already attached";
 }
 
 // Link creation carries no message of the kernel's, so the known causes are told by number.
 std::string known_cause(int number, XdpMode mode, unsigned ifindex) {
+    const LinkFacts facts = link_facts(ifindex).value_or(LinkFacts{});
     switch (number) {
     case EEXIST:
     case EBUSY:
-        if (const auto there = attached_program(ifindex); there && *there)
-            return describe(**there) + " is already attached";
-        return "another program is already attached";
+        return cause_of_occupied(facts, ifindex);
     case ERANGE:
-        return "the MTU is too large for a program without multi-buffer support; lower the MTU, or build the "
-               "program as SEC(\"xdp.frags\")";
+        return cause_of_mtu(facts);
     case EOPNOTSUPP:
     case EINVAL:
         if (mode == XdpMode::hw)
             return "hw takes a NIC that offloads programs, and a program that was loaded for it";
-        if (mode == XdpMode::drv)
-            return "the driver has no native XDP, or not with the interface's features (such as LRO, or "
-                   "being part of a bond)";
+        if (mode == XdpMode::drv) return cause_of_driver(facts);
         return "the interface does not take this program";
     case ENODEV:
         return "the interface is gone";
@@ -69,6 +87,18 @@ std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, cons
 }
 
 } // namespace
+
+Hook hook_of(XdpMode mode) {
+    switch (mode) {
+    case XdpMode::skb:
+        return Hook::xdp_skb;
+    case XdpMode::drv:
+        return Hook::xdp_drv;
+    case XdpMode::hw:
+        return Hook::xdp_hw;
+    }
+    return Hook::xdp_skb;
+}
 
 Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
     LIBBPF_OPTS(bpf_xdp_query_opts, shown);
@@ -101,7 +131,9 @@ std::string program_name(std::uint32_t program_id) {
 
 std::string describe(const AttachedProgram& program) {
     const std::string name = program_name(program.id);
-    return "program " + std::to_string(program.id) + (name.empty() ? "" : " (" + name + ")") + " in mode " +
+    const std::string_view known = name == "xdp_dispatcher" ? ", the dispatcher of libxdp" : "";
+    return "program " + std::to_string(program.id) +
+           (name.empty() ? "" : " (" + name + std::string(known) + ")") + " in mode " +
            std::string(to_text(program.mode));
 }
 

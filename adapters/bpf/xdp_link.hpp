@@ -23,10 +23,12 @@ struct AttachedProgram {
 Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex,
                                                         const KernelPort& kernel = KernelPort());
 
+Hook hook_of(XdpMode mode);
+
 // The program's name in the kernel (15 characters at most), or "" where that may not be asked.
 std::string program_name(std::uint32_t program_id);
 
-// "program 17 (xdp_pass) in mode skb"
+// "program 17 (xdp_pass) in mode skb"; libxdp's dispatcher, which runs several programs, is told as such.
 std::string describe(const AttachedProgram& program);
 
 // Of a program's descriptor; 0 where it is none.

@@ -122,6 +122,7 @@ json::object outcome_json(const Outcome& outcome) {
                         {"notes", json::value_from(outcome.notes)},
                         {"took_ns", outcome.took_ns},
                         {"done_monotonic_ns", outcome.done_monotonic_ns}};
+    if (outcome.gap) object["gap"] = {{"ns", outcome.gap->ns}, {"covered", outcome.gap->covered}};
     if (outcome.actual.xdp)
         object["xdp"] = {{"program", outcome.actual.xdp->program},
                          {"mode", to_text(outcome.actual.xdp->mode)},

@@ -270,6 +270,8 @@ void CaseCheck::judge_interface(const ExpectedInterface& expected, const Desired
     if (!expected.ladder.empty() && expected.ladder != is.ladder)
         differs("xdp.mode", ladder_text(expected.ladder),
                 is.ladder.empty() ? "none" : ladder_text(is.ladder));
+    if (expected.gap_max && expected.gap_max != is.gap_max)
+        differs("xdp.max_gap", to_text(*expected.gap_max), is.gap_max ? to_text(*is.gap_max) : "none");
     for (const auto& [map, wanted] : expected.maps) {
         std::map<std::string, MapValue> seen;
         for (const auto& [entry, value] : is.entries)

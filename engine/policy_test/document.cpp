@@ -223,15 +223,10 @@ std::optional<TestCase> read_case(TomlTable& table, const PolicyTest& test,
 
 void read_interface(TomlTable& table, PolicyTest& test) {
     const auto name = table.require_text("name", "the interface's name");
-    InterfaceSettings settings = read_interface_settings(table);
+    InterfaceSettings settings = read_baseline_settings(table);
     table.finish();
     if (!name) return;
-    DesiredInterface baseline{.program = {}, .ladder = std::move(settings.ladder), .entries = {}};
-    if (baseline.ladder.empty()) baseline.ladder = {XdpMode::drv};
-    if (settings.program && settings.program->text != no_program) baseline.program = settings.program->text;
-    for (InterfaceSettings::Entry& entry : settings.entries)
-        baseline.entries[{entry.map, entry.key.text}] = std::move(entry.value);
-    if (!test.baseline.emplace(name->text, std::move(baseline)).second)
+    if (!test.baseline.emplace(name->text, baseline_of(std::move(settings))).second)
         table.mistake(name->position(0), "interface '" + name->text + "' stands twice",
                       "give each its own name");
 }

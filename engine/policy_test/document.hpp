@@ -95,6 +95,7 @@ struct ExpectedInterface {
     std::string interface;
     std::optional<std::string> program; // "none": nothing attached
     std::vector<XdpMode> ladder;        // the mode that it is in; of a desired one, its ladder; empty: any
+    std::optional<Duration> gap_max;
     std::map<std::string, std::map<std::string, MapValue>> maps; // of each that is named, all entries
 };
 // The samples of an expression, all of them.

@@ -93,6 +93,10 @@ ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name,
     expected.ladder = std::move(settings.ladder);
     if (expected.ladder.size() > 1 && what == "interface")
         table->mistake(table->at("xdp"), "an interface is in one mode", R"(expected one, such as "drv")");
+    expected.gap_max = settings.gap_max;
+    if (expected.gap_max && what == "interface")
+        table->mistake(table->at("xdp"), "'xdp.max_gap' is wanted of an interface, and never seen on one",
+                       "expected it in desired." + name);
     if (auto maps = table->table("maps"))
         for (const std::string& map : maps->keys()) expected.maps[map];
     for (InterfaceSettings::Entry& entry : settings.entries)

@@ -26,7 +26,7 @@ bool can_be_same(const Template& a, const Template& b) {
 }
 
 bool wants_same(const OverlaySetting& a, const OverlaySetting& b) {
-    return a.program == b.program && a.ladder == b.ladder && a.value == b.value;
+    return a.program == b.program && a.ladder == b.ladder && a.gap_max == b.gap_max && a.value == b.value;
 }
 
 // What both set, and to something else.

@@ -37,6 +37,9 @@ on_incompatible = "reset"
 name = "eth0"
 xdp.program = "counter"
 xdp.mode = ["drv", "skb"]
+xdp.max_gap = "5ms"
+xdp.climb_after = "1h"
+on_foreign = "replace"
 maps.limits.udp = { pps = 5 }
 maps.flags.on = true
 
@@ -107,6 +110,12 @@ TEST(Config, IsReadWhole) {
     const DesiredState baseline = config->baseline();
     EXPECT_EQ(baseline.at("eth0").program, "counter");
     EXPECT_EQ(baseline.at("eth0").ladder, (std::vector{XdpMode::drv, XdpMode::skb}));
+    EXPECT_EQ(baseline.at("eth0").gap_max, Duration{5});
+    EXPECT_EQ(baseline.at("eth1").gap_max, std::nullopt);
+    EXPECT_EQ(baseline.at("eth0").climb_after, std::chrono::hours{1});
+    EXPECT_EQ(baseline.at("eth1").climb_after, std::chrono::minutes{10});
+    EXPECT_TRUE(baseline.at("eth0").replace_foreign);
+    EXPECT_FALSE(baseline.at("eth1").replace_foreign);
     EXPECT_EQ(baseline.at("eth0").entries, (std::map<MapEntry, MapValue>{{{"limits", "udp"}, {{"pps", 5}}},
                                                                          {{"flags", "on"}, {{"", 1}}}}));
     EXPECT_EQ(baseline.at("eth1").program, std::nullopt);

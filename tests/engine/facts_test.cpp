@@ -88,6 +88,69 @@ TEST(Facts, CountHowAdaptationsTurnedOut) {
     EXPECT_EQ(scenario.value("adaptation_outcome_total{adaptation='guard',outcome='rolled_back'}"), 0);
 }
 
+// "flood" asks for generic mode, and no gap that is not known to be shorter than 5 ms.
+const std::string switching = R"(
+[[symptom]]
+name = "flood"
+raise = "pps > 100"
+[[adaptation]]
+name = "generic"
+when = "flood"
+[adaptation.set.interface."{{iface}}"]
+xdp.mode = "skb"
+xdp.max_gap = "5ms"
+)";
+
+TEST(Facts, TellTheNewestAndTheLongestGapOfAnInterface) {
+    Scenario scenario({switching});
+    scenario.kernel.set_gap("eth0", {.ns = 9'000'000, .covered = true});
+    scenario.play({{eth0, "200 200 10"}});
+    EXPECT_EQ(scenario.value("xdp_switch_gap_seconds{iface='eth0'}"), std::nullopt) << "nothing was switched";
+    scenario.play({{eth0, "200 200 200"}}, 3s);
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='skb'}"), 1);
+    scenario.kernel.set_gap("eth0", {.ns = 4'000'000, .covered = false});
+    scenario.play({{eth0, "10 10 10"}}, 6s);
+    EXPECT_EQ(scenario.value("xdp_switch_gap_seconds{iface='eth0'}"), 0.004);
+    EXPECT_EQ(scenario.value("xdp_switch_covered{iface='eth0'}"), 0);
+    EXPECT_EQ(scenario.value("xdp_switch_gap_max_seconds{iface='eth0'}"), 0.009);
+    EXPECT_EQ(scenario.value("xdp_switch_covered{iface='eth1'}"), std::nullopt);
+    scenario.link("eth0", false);
+    scenario.tick(10s);
+    EXPECT_EQ(scenario.value("xdp_switch_gap_max_seconds{iface='eth0'}"), std::nullopt)
+        << "what comes back is another device";
+}
+
+TEST(Facts, TellALowerModeOfALadderUntilItIsLeft) {
+    Scenario scenario({R"(
+[[symptom]]
+name = "always"
+raise = "pps >= 0"
+[[adaptation]]
+name = "ladder"
+when = "always"
+set.interface."{{iface}}".xdp.mode = ["hw", "skb"]
+)"});
+    scenario.kernel.set_modes("eth0", {XdpMode::skb});
+    scenario.play({{eth0, "1 1 1"}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 1);
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth1'}"), 0);
+    scenario.kernel.set_modes("eth0", {});
+    scenario.tick(11min, {{eth0, 1}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 1);
+    scenario.tick(11min + 1s, {{eth0, 1}});
+    EXPECT_EQ(scenario.value("xdp_mode_fallback{iface='eth0'}"), 0);
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='hw'}"), 1);
+}
+
+TEST(Facts, AreSilentOnASwitchThatWasRefusedForItsGap) {
+    Scenario scenario({switching});
+    scenario.kernel.set_gap("eth0", {.ns = 1, .covered = false});
+    const auto lines = scenario.play({{eth0, "10 200 200 200"}});
+    EXPECT_THAT(lines, testing::Contains(testing::HasSubstr("for a time that is not known yet, uncovered")));
+    EXPECT_EQ(scenario.value("xdp_mode{iface='eth0',mode='drv'}"), 1);
+    EXPECT_EQ(scenario.value("xdp_switch_gap_seconds{iface='eth0'}"), std::nullopt);
+}
+
 TEST(Facts, NameThePolicyWhoseEvaluationFails) {
     ScenarioOptions options;
     options.config_changes = {"[limits]", "samples_per_evaluation_max = 2"};
@@ -111,8 +174,8 @@ TEST(Facts, OfASensorThatNeverReadIsDown) {
 }
 
 TEST(Facts, AreAllNamed) {
-    Scenario scenario({policy});
-    scenario.play({{eth0, "10 200 200"}});
+    Scenario scenario({switching});
+    scenario.play({{eth0, "10 200 200 200"}});
     const ProvidedMetrics names = fact_names();
     for (const SeriesId id : scenario.state.knowledge.series.all()) {
         const std::string name(scenario.state.knowledge.series.labels(id).metric_name());

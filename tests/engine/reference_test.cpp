@@ -1,5 +1,6 @@
 // configs/REFERENCE.md says what the code does: its names and defaults are compared.
 #include "engine/config.hpp"
+#include "engine/facts.hpp"
 #include "policies/document.hpp"
 #include "policies/gates.hpp"
 #include "policies/lint/lint.hpp"
@@ -56,6 +57,13 @@ TEST(Reference, HasEveryWarningOfCheckAndNoOther) {
 
 TEST(Reference, HasEveryGateOfApplying) { EXPECT_EQ(names_in(rows_of("Gates")), words(gates_of_applying())); }
 
+TEST(Reference, NamesEverySeriesOfTheControllersOwn) {
+    std::ifstream file(HOMEOSTAT_SOURCE_DIR "/configs/REFERENCE.md");
+    const std::string reference((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    for (const std::string& name : fact_names())
+        EXPECT_NE(reference.find("`" + name + "`"), std::string::npos) << name;
+}
+
 std::string text(Duration duration) { return "`\"" + to_text(duration) + "\"`"; }
 std::string text(std::size_t number) { return std::to_string(number); }
 
@@ -80,6 +88,8 @@ TEST(Reference, HasTheDefaultsOfControllerFiles) {
         {{"`controller.period`", text(config.period)},
          {"… `name`, `series_max`", "type and map, " + text(sensor.series_max)},
          {"… `forget`", text(ring.forget)},
+         {"… `xdp.climb_after`", text(DesiredInterface{}.climb_after)},
+         {"… `on_foreign`", DesiredInterface{}.replace_foreign ? "" : "`\"leave\"`"},
          {"`limits.lookback`", text(limits.lookback)},
          {"`limits.series_max`, `samples_per_series_max`",
           text(limits.store.series_max) + ", " + text(limits.store.samples_per_series_max)},

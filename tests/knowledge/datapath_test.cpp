@@ -22,7 +22,23 @@ TEST(Datapath, StepsSayWhatTheyDo) {
               "attach guard (drv, else skb)");
     EXPECT_EQ(to_text(Step{ReplaceXdp{"guard"}}), "replace by guard");
     EXPECT_EQ(to_text(Step{SwitchXdpMode{"guard", {XdpMode::skb}}}), "switch to guard (skb)");
+    EXPECT_EQ(to_text(Step{ReplaceForeignXdp{"guard", {XdpMode::drv}}}),
+              "replace the foreign program by guard (drv)");
     EXPECT_EQ(to_text(Step{DetachXdp{}}), "detach");
+}
+
+TEST(Datapath, AGapIsRefusedWhereItMayBeLongerThanAllowed) {
+    using namespace std::chrono_literals;
+    const std::string why = "the program has no TC twin";
+    EXPECT_EQ(refusal_of_gap({}, why), "") << "no limit";
+    EXPECT_EQ(refusal_of_gap({.max = {}, .expected_ns = 900'000'000'000}, why), "");
+    EXPECT_EQ(refusal_of_gap({.max = 5ms, .expected_ns = 5'000'000}, why), "");
+    EXPECT_EQ(
+        refusal_of_gap({.max = 5ms, .expected_ns = 5'000'001}, why),
+        "it would leave the interface without an XDP program for 5.000 ms, as the longest gap so far, "
+        "uncovered (the program has no TC twin), and xdp.max_gap is 5ms: give the program a TC twin, or "
+        "raise xdp.max_gap");
+    EXPECT_NE(refusal_of_gap({.max = 5ms, .expected_ns = {}}, why).find("not known yet"), std::string::npos);
 }
 
 TEST(Receipts, NameEveryStateAndAction) {

@@ -53,6 +53,7 @@ budget      = "6/1h"
 [adaptation.set.interface."{{iface}}"]
 xdp.program = "guard"
 xdp.mode    = ["drv", "skb"]
+xdp.max_gap = "5ms"
 maps.guard_limits.udp = { pps = 10_000, burst = 1_000 }
 maps.guard_blocked."{{src}}" = true
 )";
@@ -84,12 +85,14 @@ TEST(PolicyDocument, ReadsEverythingThatItsAuthorWrote) {
     ASSERT_TRUE(adaptation.budget);
     EXPECT_EQ(adaptation.budget->count, 6U);
     EXPECT_EQ(adaptation.budget->window, std::chrono::hours{1});
-    ASSERT_EQ(adaptation.settings.size(), 4U);
+    ASSERT_EQ(adaptation.settings.size(), 5U);
     EXPECT_EQ(adaptation.settings[1].ladder, (std::vector{XdpMode::drv, XdpMode::skb}));
-    EXPECT_EQ(adaptation.settings[2].map, "guard_limits");
-    EXPECT_EQ(adaptation.settings[2].value, (MapValue{{"burst", 1000}, {"pps", 10000}}));
-    EXPECT_EQ(adaptation.settings[3].value, (MapValue{{"", 1}}));
-    EXPECT_EQ(bind(adaptation.settings[3].key, Labels{{"src", "10.0.0.1"}}), "10.0.0.1");
+    EXPECT_EQ(adaptation.settings[2].kind, OverlaySetting::Kind::gap_max);
+    EXPECT_EQ(adaptation.settings[2].gap_max, Duration{5});
+    EXPECT_EQ(adaptation.settings[3].map, "guard_limits");
+    EXPECT_EQ(adaptation.settings[3].value, (MapValue{{"burst", 1000}, {"pps", 10000}}));
+    EXPECT_EQ(adaptation.settings[4].value, (MapValue{{"", 1}}));
+    EXPECT_EQ(bind(adaptation.settings[4].key, Labels{{"src", "10.0.0.1"}}), "10.0.0.1");
 }
 
 TEST(PolicyDocument, HasDefaultsForWhatIsLeftOut) {

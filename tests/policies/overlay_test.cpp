@@ -45,6 +45,15 @@ TEST(Arbitration, OnEachAttributeTheHighestPriorityWins) {
     EXPECT_EQ(arbitration.desired.at("eth1"), two_interfaces().at("eth1"));
 }
 
+TEST(Arbitration, TheGapThatASwitchMayLeaveIsAnAttributeLikeAnyOther) {
+    const Attribute gap{"eth0", Attribute::Kind::gap_max, {}};
+    const Arbitration arbitration = arbitrate(
+        two_interfaces(), {overlay("a", 1, {{gap, Duration{5}}}), overlay("b", 2, {{gap, Duration{1}}})});
+    EXPECT_EQ(arbitration.desired.at("eth0").gap_max, Duration{1});
+    EXPECT_THAT(arbitration.lost.at("a").at(Labels()), ElementsAre(LostAttribute{"eth0 xdp.max_gap", "b{}"}));
+    EXPECT_EQ(to_text(AttributeValue(Duration{1})), "1ms");
+}
+
 TEST(Arbitration, OfEqualPrioritiesTheFirstNameWins) {
     const Arbitration arbitration = arbitrate(
         two_interfaces(), {overlay("b", 1, {{program, "of b"}}), overlay("a", 1, {{program, "of a"}})});

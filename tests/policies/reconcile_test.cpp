@@ -62,6 +62,30 @@ TEST(Reconcile, TriesTheBetterModesOfAnotherLadderThanTheOneThatSettled) {
     EXPECT_THAT(reconcile(desired("guard", both), generic), IsEmpty()) << "nobody knows";
 }
 
+TEST(Reconcile, ReplacesAForeignProgramWhereThatIsDesiredAndAnotherIs) {
+    DesiredInterface replacing = desired("guard");
+    replacing.replace_foreign = true;
+    EXPECT_THAT(steps(replacing, present(attached("foreign:theirs"))),
+                ElementsAre("replace the foreign program by guard (drv)"));
+    EXPECT_THAT(steps(replacing, present(attached("foreign:theirs", XdpMode::skb))),
+                ElementsAre("replace the foreign program by guard (drv)"));
+    EXPECT_THAT(steps(replacing, present(attached("counter"))), ElementsAre("replace by guard"));
+    EXPECT_THAT(steps(desired("guard"), present(attached("foreign:theirs"))), ElementsAre("replace by guard"))
+        << "which fails, and says whose it is";
+}
+
+TEST(Reconcile, KnowsALowerModeOfALadderAndTheWayUpFromIt) {
+    const std::vector<XdpMode> all{XdpMode::hw, XdpMode::drv, XdpMode::skb};
+    EXPECT_FALSE(is_fallen(desired("guard", all), present()));
+    EXPECT_FALSE(is_fallen(desired("guard", all), present(attached("guard", XdpMode::hw))));
+    EXPECT_FALSE(is_fallen(desired(std::nullopt, all), present(attached("guard", XdpMode::skb))));
+    EXPECT_FALSE(is_fallen(desired("guard", {XdpMode::drv}), present(attached("guard", XdpMode::skb))));
+    const ActualInterface fallen = present(attached("guard", XdpMode::skb));
+    ASSERT_TRUE(is_fallen(desired("guard", all), fallen));
+    EXPECT_EQ(climb_step(desired("guard", all), fallen),
+              (SwitchXdpMode{"guard", {XdpMode::hw, XdpMode::drv}}));
+}
+
 TEST(Reconcile, WritesValuesBeforeTheProgramAndClearsAfterIt) {
     EXPECT_THAT(steps(desired("guard", {XdpMode::drv}, {{udp, {{"pps", 5}}}}),
                       present(attached("counter"), {{tcp, {{"pps", 9}}}})),

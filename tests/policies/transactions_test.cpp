@@ -178,6 +178,109 @@ TEST_F(Transactions, AreHeldBackWhereATargetChangesTooOften) {
     EXPECT_THAT(plan(2s), ElementsAre("eth0: replace by c (because baseline)"));
 }
 
+TEST_F(Transactions, ASwitchCarriesTheLongestGapSoFarAndTheOneThatIsAllowed) {
+    want("guard");
+    knowledge_.desired["eth0"].gap_max = 5ms;
+    knowledge_.actual["eth0"].xdp = {"guard", XdpMode::skb, 1};
+    plan(0s);
+    EXPECT_EQ(std::get<SwitchXdpMode>(last_.steps.at(0)).gap, (GapLimit{.max = 5ms, .expected_ns = {}}));
+    const auto left = [&](Duration at, std::int64_t gap_ns, bool covered) {
+        Outcome outcome;
+        outcome.id = last_.id;
+        outcome.interface = "eth0";
+        outcome.actual = knowledge_.actual["eth0"];
+        outcome.gap = XdpGap{gap_ns, covered};
+        note_outcome(knowledge_, outcome, at_ms(0) + at);
+    };
+    left(0s, 7'000'000, true);
+    EXPECT_EQ(plan(1s).size(), 1U);
+    left(1s, 3'000'000, false);
+    EXPECT_THAT(plan(2s), IsEmpty()) << "a longer gap makes it no other step: the back-off goes on";
+    EXPECT_EQ(plan(3s).size(), 1U);
+    EXPECT_EQ(std::get<SwitchXdpMode>(last_.steps.at(0)).gap,
+              (GapLimit{.max = 5ms, .expected_ns = 7'000'000}));
+    EXPECT_EQ(knowledge_.targets["eth0"].gap_newest, (XdpGap{3'000'000, false}));
+}
+
+// A ladder that has settled in its lower mode.
+class Climbs : public Transactions {
+  protected:
+    Climbs() {
+        want("guard");
+        knowledge_.desired["eth0"].ladder = {XdpMode::drv, XdpMode::skb};
+        plan(0s);
+        answer_in(0s, true, XdpMode::skb);
+    }
+
+    void answer_in(Duration at, bool ok, XdpMode mode) {
+        Outcome outcome;
+        outcome.id = last_.id;
+        outcome.interface = "eth0";
+        outcome.ok = ok;
+        outcome.actual = knowledge_.actual["eth0"];
+        outcome.actual.xdp = {"guard", mode, 1};
+        note_outcome(knowledge_, outcome, at_ms(0) + at);
+    }
+
+    const std::string climb_ = "eth0: switch to guard (drv) (because baseline)";
+};
+
+TEST_F(Climbs, TryTheBetterModesAgainAfterTenMinutesAndSayThatOnce) {
+    EXPECT_THAT(plan(0s),
+                ElementsAre("message: interface eth0 is in mode skb, not in drv: drv is tried again in 10m"));
+    EXPECT_THAT(plan(1s), IsEmpty());
+    EXPECT_THAT(plan(10min - 1ms), IsEmpty());
+    EXPECT_THAT(plan(10min), ElementsAre(climb_));
+    answer_in(10min, true, XdpMode::drv);
+    EXPECT_THAT(plan(10min), IsEmpty());
+    EXPECT_THAT(plan(48h), IsEmpty());
+}
+
+TEST_F(Climbs, DoubleTheirTimeWithEachFailureUpToADayAndBeginAnewAfterASuccess) {
+    plan(0s);
+    Duration now{0};
+    for (const Duration delay :
+         {10min, 20min, 40min, 80min, 160min, 320min, 640min, 1280min, 1440min, 1440min}) {
+        EXPECT_THAT(plan(now + delay - 1ms), IsEmpty()) << to_text(delay);
+        now += delay;
+        ASSERT_THAT(plan(now), ElementsAre(climb_)) << to_text(delay);
+        answer_in(now, false, XdpMode::skb);
+        EXPECT_EQ(plan(now).size(), 1U) << "when the next one is";
+        EXPECT_THAT(plan(now + 5s), IsEmpty()) << "and no retry";
+    }
+    now += 24h;
+    ASSERT_THAT(plan(now), ElementsAre(climb_));
+    answer_in(now, true, XdpMode::drv);
+    EXPECT_THAT(plan(now), IsEmpty());
+    knowledge_.actual["eth0"].xdp->mode = XdpMode::skb;
+    EXPECT_THAT(plan(now + 1s),
+                ElementsAre("message: interface eth0 is in mode skb, not in drv: drv is tried again in 10m"));
+}
+
+TEST_F(Climbs, OfAThreeRungLadderMayEndHalfwayUp) {
+    knowledge_.desired["eth0"].ladder = {XdpMode::hw, XdpMode::drv, XdpMode::skb};
+    plan(0s);
+    answer_in(0s, true, XdpMode::skb);
+    plan(0s);
+    ASSERT_THAT(plan(10min), ElementsAre("eth0: switch to guard (hw, else drv) (because baseline)"));
+    answer_in(10min, true, XdpMode::drv);
+    EXPECT_THAT(plan(10min),
+                ElementsAre("message: interface eth0 is in mode drv, not in hw: hw is tried again in 10m"))
+        << "the whole ladder stays settled";
+}
+
+TEST_F(Climbs, AreNotMadeWhereTheyAreSwitchedOff) {
+    knowledge_.desired["eth0"].climb_after = 0s;
+    EXPECT_THAT(plan(0s), IsEmpty());
+    EXPECT_THAT(plan(48h), IsEmpty());
+}
+
+TEST_F(Climbs, LetOtherChangesGoFirst) {
+    plan(0s);
+    want("drop");
+    EXPECT_THAT(plan(10min), ElementsAre("eth0: replace by drop (because baseline)"));
+}
+
 TEST_F(Transactions, AnOutcomeSaysNothingOfAnotherDeviceOrOfWhetherThereIsOne) {
     want("a");
     plan(0s);

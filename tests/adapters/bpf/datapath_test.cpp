@@ -1,4 +1,5 @@
 #include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/link_facts.hpp"
 #include "adapters/bpf/xdp_link.hpp"
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
@@ -31,6 +32,12 @@ Descriptor link_of(const AttachedXdp& attached) {
             return link;
     }
     return {};
+}
+
+std::uint32_t link_id(const AttachedXdp& attached) {
+    bpf_link_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(link_of(attached).get(), &info, &size) == 0 ? info.id : 0;
 }
 
 class DatapathTest : public testing::Test {
@@ -309,7 +316,32 @@ TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
     }
     const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("MTU is too large"), std::string::npos) << outcome.error;
+    EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
+              std::string::npos)
+        << outcome.error;
+}
+
+TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
+    ASSERT_TRUE(lab::ip("link add br0 type bridge"));
+    ASSERT_TRUE(lab::ip("link set lab0 master br0"));
+    const auto facts = link_facts(::if_nametoindex("lab0"));
+    ASSERT_TRUE(facts);
+    EXPECT_EQ(facts->master, "br0");
+    EXPECT_EQ(facts->master_kind, "bridge");
+    EXPECT_EQ(facts->kind, "veth");
+    EXPECT_EQ(facts->driver, "veth");
+    EXPECT_EQ(facts->mtu, 1500u);
+    EXPECT_FALSE(facts->lro);
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok) << "being a port alone is no hindrance";
+    ASSERT_TRUE(apply({DetachXdp{}}).ok);
+    auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});
+    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(::if_nametoindex("br0")), other->program("theirs")->descriptor,
+                             XDP_FLAGS_SKB_MODE, nullptr),
+              0);
+    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("it is part of bridge br0, and program "), std::string::npos)
+        << outcome.error;
 }
 
 TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
@@ -321,6 +353,45 @@ TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
     ASSERT_EQ(outcome.notes.size(), 1u);
     EXPECT_NE(outcome.notes[0].find(" ms while switching from drv to skb"), std::string::npos)
         << outcome.notes[0];
+}
+
+TEST_F(DatapathTest, TheGapOfAModeSwitchIsMeasuredAlsoWhereItFails) {
+    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo");
+    EXPECT_FALSE(attached.gap);
+    const Outcome failed = apply({SwitchXdpMode{"pass", {XdpMode::drv}}}, "lo");
+    EXPECT_FALSE(failed.ok);
+    ASSERT_TRUE(failed.gap) << "until the old program was there again";
+    EXPECT_GT(failed.gap->ns, 0);
+    EXPECT_LE(failed.gap->ns, failed.took_ns);
+
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    const Outcome switched = apply({SwitchXdpMode{"drop", {XdpMode::skb}}});
+    ASSERT_TRUE(switched.gap);
+    EXPECT_GT(switched.gap->ns, 0);
+    EXPECT_LE(switched.gap->ns, switched.took_ns);
+    EXPECT_FALSE(switched.gap->covered) << "there is no twin";
+    EXPECT_NE(switched.notes.at(0).find(milliseconds_text(switched.gap->ns)), std::string::npos);
+}
+
+TEST_F(DatapathTest, ASwitchWhoseGapMayBeTooLongTouchesNothing) {
+    const Outcome attached =
+        apply({SetMapEntry{{"limits", "udp"}, {{"pps", 5}}}, AttachXdp{"pass", {XdpMode::drv}}});
+    ASSERT_TRUE(attached.ok) << attached.error;
+    const std::uint32_t link = link_id(*attached.actual.xdp);
+    using namespace std::chrono_literals;
+    for (const GapLimit& limit :
+         {GapLimit{.max = 5ms, .expected_ns = {}}, GapLimit{.max = 5ms, .expected_ns = 6'000'000}}) {
+        const Outcome refused = apply(
+            {SetMapEntry{{"limits", "udp"}, {{"pps", 6}}}, SwitchXdpMode{"drop", {XdpMode::skb}, limit}});
+        EXPECT_FALSE(refused.ok);
+        EXPECT_NE(refused.error.find("uncovered (the program has no TC twin), and xdp.max_gap is 5ms"),
+                  std::string::npos)
+            << refused.error;
+        EXPECT_FALSE(refused.gap);
+        EXPECT_EQ(refused.actual, attached.actual);
+        EXPECT_EQ(link_id(*refused.actual.xdp), link) << "it is the very same link";
+    }
+    EXPECT_TRUE(apply({SwitchXdpMode{"drop", {XdpMode::skb}, {.max = 5ms, .expected_ns = 4'000'000}}}).ok);
 }
 
 TEST_F(DatapathTest, AModeSwitchThatFailsLeavesTheOldProgramInItsMode) {

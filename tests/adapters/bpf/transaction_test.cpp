@@ -184,6 +184,35 @@ TEST_F(TransactionTest, WhicheverCallFailsTheStateIsTheOldOneOrTheNewOne) {
     RecordProperty("transactions_ok", went_on);
 }
 
+TEST_F(TransactionTest, ASwitchThatTheGuardCoversMayLeaveAnyGapAndOneThatItDoesNotIsRefusedWhole) {
+    open();
+    attach_first();
+    const GapLimit none{.max = Duration{0}, .expected_ns = {}};
+    const Outcome covered = apply({SwitchXdpMode{"second", {XdpMode::skb}, none}});
+    ASSERT_TRUE(covered.ok) << covered.error;
+    ASSERT_TRUE(covered.gap);
+    EXPECT_TRUE(covered.gap->covered);
+    EXPECT_GT(covered.gap->ns, 0);
+
+    // Whoever comes first at TC may let through what the guard would drop.
+    const bpf_insn next[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
+        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    const Descriptor program(
+        bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "theirs", "GPL", next, std::size(next), nullptr));
+    const KernelPort kernel;
+    {
+        const Descriptor link(kernel.create_link(program.get(), ::if_nametoindex("lab0"), Hook::tcx_ingress));
+        ASSERT_TRUE(link);
+        const Outcome refused = apply({SwitchXdpMode{"second", {XdpMode::drv}, none}});
+        EXPECT_FALSE(refused.ok);
+        EXPECT_NE(refused.error.find("sees packets before the guard"), std::string::npos) << refused.error;
+        EXPECT_FALSE(refused.gap);
+        EXPECT_EQ(refused.actual, covered.actual);
+    }
+    expect_clean();
+}
+
 class CrashTest : public TransactionTest {
   protected:
     // Starts the worker; when this returns, it is at work.
