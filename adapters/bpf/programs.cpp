@@ -3,6 +3,7 @@
 #include "adapters/bpf/guard.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/refusal.hpp"
 
 #include <bpf/bpf.h>
 #include <sodium.h>
@@ -137,14 +138,9 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
         const std::string_view name = bpf_program__name(each);
         bpf_program__set_autoload(each, (!program && name == *function) || (!twin && name == source.twin));
     }
-    if (const int error = bpf_object__load(object.get()); error != 0) {
-        const std::string verdict = log.verifier_verdict();
-        return failure(what +
-                           (verdict.empty() ? errno_text(error) + ": " + log.last_line()
-                                            : "the verifier rejected it:\n" + verdict) +
-                           capability_hint(error),
+    if (const int error = bpf_object__load(object.get()); error != 0)
+        return failure(what + why_not_loaded(object.get(), source.path, *function, error, log.text()).what,
                        -error);
-    }
     if (auto kept = keep_maps(object.get(), source); !kept) return failure(what + kept.error().what);
     if (!program) program = keep_program(object.get(), *function, version);
     if (!twin) twin = keep_program(object.get(), source.twin, twin_of(version));
