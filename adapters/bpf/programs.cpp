@@ -139,8 +139,7 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
         bpf_program__set_autoload(each, (!program && name == *function) || (!twin && name == source.twin));
     }
     if (const int error = bpf_object__load(object.get()); error != 0)
-        return failure(what + why_not_loaded(object.get(), source.path, *function, error, log.text()).what,
-                       -error);
+        return not_loaded(what, object.get(), source.path, *function, error, log.text());
     if (auto kept = keep_maps(object.get(), source); !kept) return failure(what + kept.error().what);
     if (!program) program = keep_program(object.get(), *function, version);
     if (!twin) twin = keep_program(object.get(), source.twin, twin_of(version));

@@ -151,8 +151,7 @@ std::string by_libbpfs_words(std::string_view log, const KernelFacts& facts) {
 
 Refusal by_verifier(const std::string& path, const std::string& function, Verdict verdict) {
     if (const auto lines = read_source_lines(path)) complete(verdict, *lines, function);
-    std::string what = "the verifier rejected it: " + to_text(verdict) +
-                       "\n  its whole log: homeostat load " + path + " --function " + function + " --log";
+    std::string what = "the verifier rejected it: " + to_text(verdict);
     return {std::move(what), std::move(verdict)};
 }
 
@@ -230,6 +229,15 @@ Refusal why_not_loaded(const bpf_object* object, const std::string& path, const 
         return {std::move(words), std::nullopt};
     const std::string cause = last_cause(log);
     return {errno_text(number) + (cause.empty() ? "" : ": " + cause), std::nullopt};
+}
+
+std::unexpected<Error> not_loaded(const std::string& what, const bpf_object* object, const std::string& path,
+                                  const std::string& function, int number, std::string_view log) {
+    const Refusal refusal = why_not_loaded(object, path, function, number, log);
+    const std::string hint =
+        refusal.verdict ? "\n  the verifier's whole log: homeostat load --log -f " + function + " " + path
+                        : "";
+    return failure(what + refusal.what + hint, std::abs(number));
 }
 
 } // namespace homeostat::bpf

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/verdict.hpp"
+#include "knowledge/error.hpp"
 
 #include <bpf/libbpf.h>
 
@@ -53,5 +54,9 @@ struct Refusal {
 // where the object was read from; `log`: all that libbpf said meanwhile.
 Refusal why_not_loaded(const bpf_object* object, const std::string& path, const std::string& function,
                        int number, std::string_view log);
+
+// The same as an error that begins with `what`, and tells how to see the verifier's whole log.
+std::unexpected<Error> not_loaded(const std::string& what, const bpf_object* object, const std::string& path,
+                                  const std::string& function, int number, std::string_view log);
 
 } // namespace homeostat::bpf

@@ -14,6 +14,9 @@
 #include <span>
 #include <tuple>
 
+// libbpf's header declares btf_ext__raw_data, and before its version 1.5 no library has it; all have this.
+extern "C" const void* btf_ext__get_raw_data(const struct btf_ext* extension, __u32* size);
+
 namespace homeostat::bpf {
 
 namespace {
@@ -60,9 +63,9 @@ std::string text_at(const btf* types, std::uint32_t offset) {
     return text != nullptr ? text : "";
 }
 
-std::string without_indentation(const std::string& text) {
-    const auto begin = text.find_first_not_of(" \t");
-    return begin == std::string::npos ? "" : text.substr(begin);
+std::string trimmed(const std::string& text) {
+    const auto begin = text.find_first_not_of(" \t\r");
+    return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
 }
 
 // Calls `use(section, record)` for each record of one part of the extension.
@@ -105,7 +108,7 @@ SourceLines read_extension(const btf* types, Bytes all) {
                                         {.file = text_at(types, info.file_name_off),
                                          .line = static_cast<int>(BPF_LINE_INFO_LINE_NUM(info.line_col)),
                                          .column = static_cast<int>(BPF_LINE_INFO_LINE_COL(info.line_col)),
-                                         .text = without_indentation(text_at(types, info.line_off))}});
+                                         .text = trimmed(text_at(types, info.line_off))}});
                                });
     const auto place = [](const auto& one) { return std::tie(one.section, one.instruction); };
     std::ranges::stable_sort(read.functions, {}, place);
@@ -157,7 +160,7 @@ Result<SourceLines> read_source_lines(const std::string& path) {
     if (!types) return failure("read the BTF of " + path + ": " + errno_text(errno), errno);
     if (extension == nullptr) return SourceLines{};
     std::uint32_t size = 0;
-    const void* raw = btf_ext__raw_data(extension, &size);
+    const void* raw = btf_ext__get_raw_data(extension, &size);
     return read_extension(types.get(), {static_cast<const std::byte*>(raw), size});
 }
 

@@ -70,10 +70,12 @@ struct InstructionLine {
     std::string_view state; // the registers that it changed, after it
 };
 
-// "1: (61) r1 = *(u32 *)(r1 +100)          ; R1=…"
+// "1: (61) r1 = *(u32 *)(r1 +100)          ; R1=…", or "1: <invalid CO-RE relocation>", as libbpf writes it.
 std::optional<InstructionLine> read_instruction(std::string_view line) {
     const auto index = take_number(line);
-    if (!index || !line.starts_with(": (")) return std::nullopt;
+    if (!index) return std::nullopt;
+    if (line.starts_with(": <")) return InstructionLine{*index, line.substr(2), {}};
+    if (!line.starts_with(": (")) return std::nullopt;
     const auto code_end = line.find(") ");
     if (code_end == std::string_view::npos) return std::nullopt;
     line.remove_prefix(code_end + 2);
@@ -90,7 +92,9 @@ std::optional<std::string_view> read_state(std::string_view line) {
         state = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 2);
     state = trim(state);
     if (state.starts_with("frame")) state = trim(state.substr(std::min(state.size(), state.find(':') + 1)));
-    if (state.size() > 1 && state.front() == 'R' && is_digit(state[1])) return state;
+    // "R1=…", and not a message: "R1 offset is outside of the packet".
+    const std::string_view first = state.substr(0, state.find(' '));
+    if (first.size() > 1 && first.front() == 'R' && is_digit(first[1]) && first.contains('=')) return state;
     return std::nullopt;
 }
 
@@ -139,6 +143,13 @@ std::vector<int> registers_read_by(std::string_view instruction) {
     return registers_in(to_register ? instruction.substr(assigned + 3) : instruction, "rw");
 }
 
+bool writes(std::string_view instruction, int number) {
+    const bool is_register = instruction.starts_with('r') || instruction.starts_with('w');
+    const std::string name = std::to_string(number) + " ";
+    return (is_register && instruction.substr(1).starts_with(name)) ||
+           (number == 0 && instruction.starts_with("call "));
+}
+
 // The state of one register where the text has it: "R1=pkt(r=0)", "R1_w=pkt(off=0,r=0,imm=0)".
 std::optional<std::string> state_of(int number, std::string_view states) {
     const std::string name = "R" + std::to_string(number);
@@ -162,6 +173,10 @@ std::string state_before(int number, LinesBackwards lines) {
     while (const auto line = lines.next()) {
         if (const auto instruction = read_instruction(*line)) {
             if (auto state = state_of(number, instruction->state)) return *state;
+            // Kernels before 5.18 tell of registers at branches only.
+            if (writes(instruction->text, number))
+                return "the result of instruction " + std::to_string(instruction->index) + ": " +
+                       std::string(instruction->text);
             if (instruction->text.starts_with("call ") && number >= 1 && number <= 5)
                 return "nothing: the call at instruction " + std::to_string(instruction->index) +
                        " overwrote it";

@@ -76,6 +76,7 @@ class XdpLink {
         : kernel_(&kernel), pins_(pins), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
     Result<void> hold(const PinnedProgram& program);
+    std::optional<std::string> other_program(int error) const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;

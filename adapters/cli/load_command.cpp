@@ -51,8 +51,9 @@ std::string line_of(const TrialProgram& program) {
 }
 
 std::string line_of(const TrialMap& map) {
-    return "map " + map.name + ": " + map.kind + ", id " + std::to_string(map.id) + ", " +
-           std::to_string(map.max_entries) + " entries, key of " + std::to_string(map.key_bytes) +
+    const std::string line = "map " + map.name + ": " + map.kind + ", id " + std::to_string(map.id) + ", ";
+    if (map.kind == "ringbuf") return line + std::to_string(map.max_entries) + " bytes";
+    return line + std::to_string(map.max_entries) + " entries, key of " + std::to_string(map.key_bytes) +
            " bytes, value of " + std::to_string(map.value_bytes) + " bytes";
 }
 
@@ -67,6 +68,9 @@ void print_lines(const Trial& trial, bool with_log) {
         std::ranges::count_if(trial.programs, [](const TrialProgram& program) { return !program.refusal; });
     std::cout << "the kernel took " << taken << " of " << trial.programs.size()
               << " programs; nothing was attached, and nothing of it stays\n";
+    const bool has_log =
+        std::ranges::any_of(trial.programs, [](const TrialProgram& program) { return !program.log.empty(); });
+    if (has_log && !with_log) std::cout << "--log prints the verifier's whole log\n";
 }
 
 json::object to_json(const bpf::VerifiedInstruction& instruction) {
