@@ -1,5 +1,6 @@
 #include "adapters/bpf/object_file.hpp"
 
+#include "adapters/bpf/btf_check.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 
@@ -22,6 +23,10 @@ namespace homeostat::bpf {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct FreeBtf {
+    void operator()(btf* types) const { btf__free(types); }
+};
 
 std::unexpected<Error> refusal(const std::string& path, const std::string& why, int number = EINVAL) {
     return failure("object " + (path.empty() ? "''" : path) + ": " + why, number);
@@ -97,10 +102,13 @@ Result<void> check_elf(const std::string& path) {
 
 Result<void> check_types(const std::string& path) {
     const LogCapture log;
-    btf* types = btf__parse_elf(path.c_str(), nullptr);
+    const std::unique_ptr<btf, FreeBtf> types(btf__parse_elf(path.c_str(), nullptr));
     const int number = errno;
-    btf__free(types);
-    if (types != nullptr) return {};
+    if (types) {
+        const std::string mistake = mistake_in(types.get());
+        if (mistake.empty()) return {};
+        return refusal(path, "a damaged ELF file: in its BTF, " + mistake + "; copy or compile it again");
+    }
     if (number == ENOENT || number == ENODATA)
         return refusal(path, "no BTF; compile it with clang -g -target bpf", number);
     const std::string said = log.last_line();
