@@ -149,9 +149,17 @@ std::string by_libbpfs_words(std::string_view log, const KernelFacts& facts) {
     return {};
 }
 
-Refusal by_verifier(const std::string& path, const std::string& function, Verdict verdict) {
-    if (const auto lines = read_source_lines(path)) complete(verdict, *lines, function);
-    std::string what = "the verifier rejected it: " + to_text(verdict);
+// A program's twin is loaded with it, and may be the one that failed.
+std::string failed_program(std::string_view log, const std::string& function) {
+    const std::string_view name = between(log, "prog '", "': failed to load");
+    return name.empty() || name.contains('\'') ? function : std::string(name);
+}
+
+Refusal by_verifier(const std::string& path, const std::string& function, const std::string& failed,
+                    Verdict verdict) {
+    if (const auto lines = read_source_lines(path)) complete(verdict, *lines, failed);
+    std::string what =
+        "the verifier rejected " + (failed == function ? "it" : failed) + ": " + to_text(verdict);
     return {std::move(what), std::move(verdict)};
 }
 
@@ -171,10 +179,10 @@ KernelFacts kernel_facts() {
 }
 
 std::string why_no_map(const MapDefinition& map, int number, const KernelFacts& facts) {
-    const std::string what = "map " + map.name + " (" + kind_name(map.type) + ", " +
-                             std::to_string(map.max_entries) + " entries of " + std::to_string(map.key_size) +
-                             " and " + std::to_string(map.value_size) +
-                             " bytes) cannot be made: " + errno_text(number);
+    std::string what = "map " + map.name + " (" + kind_name(map.type) + ", " +
+                       std::to_string(map.max_entries) + " entries of " + std::to_string(map.key_size) +
+                       " and " + std::to_string(map.value_size) +
+                       " bytes) cannot be made: " + errno_text(number);
     switch (std::abs(number)) {
     case E2BIG:
         return what + ": " + too_large(map);
@@ -212,7 +220,7 @@ std::string why_not_permitted(int number, const KernelFacts& facts) {
 Refusal why_not_loaded(const bpf_object* object, const std::string& path, const std::string& function,
                        int number, std::string_view log) {
     if (auto verdict = read_verdict(verifier_log(log)))
-        return by_verifier(path, function, std::move(*verdict));
+        return by_verifier(path, function, failed_program(log, function), std::move(*verdict));
     const KernelFacts facts = kernel_facts();
     if (std::abs(number) == EPERM || std::abs(number) == EACCES)
         return {why_not_permitted(number, facts), std::nullopt};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace homeostat::bpf {
 
@@ -71,9 +72,8 @@ class XdpLink {
     Result<void> remove();
 
   private:
-    XdpLink(const KernelPort& kernel, const InterfacePins& pins, Descriptor link, unsigned ifindex,
-            XdpMode mode)
-        : kernel_(&kernel), pins_(pins), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
+    XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
+        : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
     Result<void> hold(const PinnedProgram& program);
     std::optional<std::string> other_program(int error) const;

@@ -48,7 +48,7 @@ TEST_F(Load, OfAnObjectThatTheKernelTakesTellsItsMapsAndProgramsAndAttachesNothi
 }
 
 TEST_F(Load, OfTheShippedObjectsTakesAll) {
-    for (const std::string name : {"xdp_counter.o", "xdp_guard.o"}) {
+    for (const std::string name : {"xdp_counter.bpf.o", "xdp_guard.bpf.o"}) {
         const Finished finished = load({std::string(HOMEOSTAT_BINARY_DIR) + "/bpf/" + name});
         EXPECT_EQ(finished.code, 0) << finished.out << finished.errors;
     }
@@ -149,7 +149,7 @@ TEST(LoadNames, ThatAreNoObjectsAreRefusedInAConfigurationToo) {
     };
     EXPECT_THAT(refusal("text.o"), HasSubstr("text.o: not an ELF file: it is a text file"));
     EXPECT_THAT(refusal("folder.o"), HasSubstr("folder.o: a folder; name an object file in it"));
-    EXPECT_THAT(refusal(""), HasSubstr("object"));
+    EXPECT_THAT(refusal(""), HasSubstr("'object' is empty"));
     std::filesystem::copy(object("unknown_section"), folder.path() / "misspelt.o");
     EXPECT_THAT(refusal("misspelt.o"), HasSubstr("did you mean SEC(\"xdp\")?"));
 }
