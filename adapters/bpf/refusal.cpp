@@ -242,9 +242,9 @@ Refusal why_not_loaded(const bpf_object* object, const std::string& path, const 
 std::unexpected<Error> not_loaded(const std::string& what, const bpf_object* object, const std::string& path,
                                   const std::string& function, int number, std::string_view log) {
     const Refusal refusal = why_not_loaded(object, path, function, number, log);
-    const std::string hint =
-        refusal.verdict ? "\n  the verifier's whole log: homeostat load --log -f " + function + " " + path
-                        : "";
+    const std::string hint = refusal.verdict ? "\n  the verifier's whole log: homeostat load --log -f " +
+                                                   failed_program(log, function) + " " + path
+                                             : "";
     return failure(what + refusal.what + hint, std::abs(number));
 }
 

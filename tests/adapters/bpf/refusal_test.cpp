@@ -1,9 +1,14 @@
 #include "adapters/bpf/refusal.hpp"
 
+#include "adapters/bpf/instance.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 namespace homeostat::bpf {
 namespace {
@@ -131,6 +136,19 @@ TEST(NotPermitted, BlamesNoCapabilityWhereNoneIsMissing) {
     EXPECT_TRUE(said.contains("no capability is missing")) << said;
     EXPECT_TRUE(said.contains("security module")) << said;
     EXPECT_FALSE(said.contains("grant")) << said;
+}
+
+TEST(NoBpfFileSystem, IsSaidToBeMissingWithTheCommandThatMountsIt) {
+    const std::string folder = testing::TempDir() + "refusal_test." + std::to_string(::getpid());
+    const KernelPort kernel;
+    const auto opened =
+        Instance::open({.name = "test", .bpffs = folder + "/bpf", .state = folder + "/state"}, kernel);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().what, "no BPF file system is mounted for " + folder +
+                                       "/bpf, where programs are pinned so that they outlive the controller; "
+                                       "mount it: 'mount -t bpf bpf "
+                                       "/sys/fs/bpf', or name the place of one in controller.bpffs");
+    EXPECT_FALSE(std::filesystem::exists(folder)) << "nothing was made";
 }
 
 } // namespace

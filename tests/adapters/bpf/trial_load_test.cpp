@@ -140,6 +140,17 @@ TEST_F(TrialLoadTest, AControllersProgramIsRefusedInTheSameWordsAndTellsOfTheWho
         << what;
 }
 
+TEST_F(TrialLoadTest, AControllersTwinThatIsRejectedIsNamed) {
+    ProgramSource pass = source("pass", "with_twin");
+    pass.twin = "other_twin";
+    const auto loaded = LoadedPrograms::load({pass});
+    ASSERT_TRUE(loaded) << loaded.error().what;
+    const std::string& what = loaded->rejected().at("pass").what;
+    EXPECT_TRUE(what.contains("the verifier rejected other_twin: invalid access to packet")) << what;
+    EXPECT_TRUE(what.contains("with_twin.bpf.c:12:12: return start[100]")) << what;
+    EXPECT_TRUE(what.ends_with("--log -f other_twin " + object_path("with_twin"))) << what;
+}
+
 TEST_F(TrialLoadTest, AControllersMapIsRefusedInTheSameWords) {
     const auto loaded = LoadedPrograms::load({source("large", "map_too_large")});
     ASSERT_TRUE(loaded) << loaded.error().what;
