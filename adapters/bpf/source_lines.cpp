@@ -48,10 +48,10 @@ struct SectionHeader {
     std::uint32_t count; // of records
 };
 
-using Bytes = std::span<const std::byte>;
+using ByteView = std::span<const std::byte>;
 
 // A value off the front; none where the bytes end before.
-template <class T> std::optional<T> take(Bytes& bytes, std::size_t size = sizeof(T)) {
+template <class T> std::optional<T> take(ByteView& bytes, std::size_t size = sizeof(T)) {
     if (size < sizeof(T) || bytes.size() < size) return std::nullopt;
     T value;
     std::memcpy(&value, bytes.data(), sizeof value);
@@ -70,7 +70,7 @@ std::string trimmed(const std::string& text) {
 }
 
 // Calls `use(section, record)` for each record of one part of the extension.
-template <class Record, class Use> void each_record(const btf* types, Bytes part, const Use& use) {
+template <class Record, class Use> void each_record(const btf* types, ByteView part, const Use& use) {
     const auto size = take<std::uint32_t>(part);
     if (!size) return;
     while (const auto section = take<SectionHeader>(part)) {
@@ -83,14 +83,14 @@ template <class Record, class Use> void each_record(const btf* types, Bytes part
     }
 }
 
-Bytes part_of(Bytes all, std::size_t offset, std::size_t size) {
+ByteView part_of(ByteView all, std::size_t offset, std::size_t size) {
     if (offset > all.size() || size > all.size() - offset) return {};
     return all.subspan(offset, size);
 }
 
-SourceLines read_extension(const btf* types, Bytes all) {
+SourceLines read_extension(const btf* types, ByteView all) {
     SourceLines read;
-    Bytes rest = all;
+    ByteView rest = all;
     const auto header = take<ExtensionHeader>(rest);
     if (!header) return read;
     const std::size_t base = header->header_size;

@@ -95,7 +95,7 @@ Result<void> ask_about(const bpf_object* object, int descriptor, TrialProgram& t
     told.id = info.id;
     std::array<char, 2 * sizeof info.tag + 1> tag{};
     told.tag = sodium_bin2hex(tag.data(), tag.size(), info.tag, sizeof info.tag);
-    told.instructions = info.xlated_prog_len / sizeof(bpf_insn);
+    told.instructions = static_cast<std::uint32_t>(info.xlated_prog_len / sizeof(bpf_insn));
     told.verified_instructions = info.verified_insns;
     std::vector<std::uint32_t> ids(info.nr_map_ids);
     bpf_prog_info with_maps{};
