@@ -142,6 +142,9 @@ void read_program(TomlTable& table, ControllerConfig& config) {
     if (name->text == no_program || name->text.empty())
         table.mistake(name->position(0), "a program cannot be named '" + name->text + "'",
                       "choose another name");
+    if (object && object->text.empty())
+        table.mistake(object->position(0), "'object' is empty",
+                      "expected the object's file name, such as \"xdp_guard.bpf.o\"");
     if (object && object->text.find('/') != std::string::npos)
         table.mistake(object->position(0), "'" + object->text + "' is a path",
                       "expected a file name; its folder belongs into controller.objects");

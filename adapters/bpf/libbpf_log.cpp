@@ -1,18 +1,17 @@
 #include "adapters/bpf/libbpf_log.hpp"
 
+#include "adapters/bpf/verdict.hpp"
+
 #include <bpf/libbpf.h>
 
 #include <cstdarg>
 #include <cstdio>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 namespace homeostat::bpf {
 
 namespace {
-
-constexpr std::size_t verdict_lines_max = 16;
 
 thread_local std::string* current = nullptr;
 
@@ -30,21 +29,6 @@ int append(libbpf_print_level level, const char* format, va_list arguments) {
     return length;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text) {
-    std::vector<std::string_view> lines;
-    while (!text.empty()) {
-        const std::string_view line = text.substr(0, text.find('\n'));
-        if (!line.empty()) lines.push_back(line);
-        text.remove_prefix(std::min(text.size(), line.size() + 1));
-    }
-    return lines;
-}
-
-bool is_statistics(std::string_view line) {
-    return line.starts_with("processed ") || line.starts_with("verification time ") ||
-           line.starts_with("stack depth ");
-}
-
 } // namespace
 
 LogCapture::LogCapture() {
@@ -56,29 +40,24 @@ LogCapture::LogCapture() {
 LogCapture::~LogCapture() { current = outer_; }
 
 std::string LogCapture::last_line() const {
-    const auto lines = lines_of(text_);
-    if (lines.empty()) return {};
-    std::string_view line = lines.back();
+    std::string_view line = text_;
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    line = line.substr(line.rfind('\n') + 1);
     if (line.starts_with("libbpf: ")) line.remove_prefix(8);
     return std::string(line);
 }
 
 std::string LogCapture::verifier_verdict() const {
-    const auto begin = text_.rfind("-- BEGIN PROG LOAD LOG --\n");
-    const auto end = text_.rfind("-- END PROG LOAD LOG --");
-    if (begin == std::string::npos || end == std::string::npos || end < begin) return {};
-    auto lines = lines_of(std::string_view(text_).substr(begin, end - begin));
-    lines.erase(lines.begin());
-    std::erase_if(lines, is_statistics);
-    // From the last source line on; without line information, the last few lines.
-    std::size_t first = lines.size() - std::min<std::size_t>(lines.size(), 4);
-    for (std::size_t i = 0; i < lines.size(); ++i)
-        if (lines[i].starts_with(';')) first = i;
-    if (lines.size() - first > verdict_lines_max) first = lines.size() - verdict_lines_max;
-    std::string verdict;
-    for (std::size_t i = first; i < lines.size(); ++i)
-        verdict += (verdict.empty() ? "" : "\n") + std::string(lines[i]);
-    return verdict;
+    const auto verdict = read_verdict(verifier_log(text_));
+    return verdict ? to_text(*verdict) : "";
+}
+
+std::string_view verifier_log(std::string_view said) {
+    constexpr std::string_view before = "-- BEGIN PROG LOAD LOG --\n";
+    const auto begin = said.rfind(before);
+    const auto end = said.rfind("-- END PROG LOAD LOG --");
+    if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) return {};
+    return said.substr(begin + before.size(), end - begin - before.size());
 }
 
 } // namespace homeostat::bpf

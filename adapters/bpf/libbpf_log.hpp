@@ -20,13 +20,15 @@ class LogCapture {
     // The last line, without libbpf's prefix: the nearest cause; "" where nothing was said.
     std::string last_line() const;
 
-    // Of a rejected program: the failing instruction with its source line and what the verifier said about
-    // it; "" where the log holds no such thing.
+    // Of a rejected program: the verifier's verdict in words (see verdict.hpp); "" where there is none.
     std::string verifier_verdict() const;
 
   private:
     std::string text_;
     std::string* outer_;
 };
+
+// The verifier's log in what libbpf said, of the last program that was rejected; "" where there is none.
+std::string_view verifier_log(std::string_view said);
 
 } // namespace homeostat::bpf

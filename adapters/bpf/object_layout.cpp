@@ -1,86 +1,19 @@
 #include "adapters/bpf/object_layout.hpp"
 
-#include "adapters/bpf/kernel.hpp"
-#include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/object_file.hpp"
 #include "knowledge/ip_address.hpp"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <elf.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <memory>
-#include <optional>
 
 namespace homeostat::bpf {
 
 namespace {
 
 using Kind = FieldLayout::Kind;
-
-struct CloseObject {
-    void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-struct FreeBtf {
-    void operator()(btf* types) const { btf__free(types); }
-};
-using Btf = std::unique_ptr<btf, FreeBtf>;
-
-// ---- what kind of file it is, before libbpf sees it
-
-std::string what_it_is(std::string_view head) {
-    if (head.empty()) return "it is empty";
-    if (head.starts_with("BC\xC0\xDE")) return "it is LLVM bitcode; compile it to an object with clang -c";
-    if (head.starts_with("!<arch>")) return "it is an archive";
-    const bool text =
-        std::ranges::all_of(head, [](unsigned char c) { return c >= 32 || (c >= 9 && c <= 13); });
-    return text ? "it is a text file" : "it is a binary file of another format";
-}
-
-std::string machine_name(unsigned machine) {
-    switch (machine) {
-    case EM_X86_64:
-        return "x86-64";
-    case EM_AARCH64:
-        return "AArch64";
-    case EM_386:
-        return "i386";
-    case EM_RISCV:
-        return "RISC-V";
-    default:
-        return "machine " + std::to_string(machine);
-    }
-}
-
-Result<void> check_elf(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return failure("object " + path + ": " + errno_text(errno), errno);
-    std::array<char, sizeof(Elf64_Ehdr)> bytes{};
-    file.read(bytes.data(), bytes.size());
-    const std::string_view head(bytes.data(), static_cast<std::size_t>(file.gcount()));
-    const auto refuse = [&](const std::string& why) {
-        return failure("object " + path + ": " + why, EINVAL);
-    };
-    if (!head.starts_with(ELFMAG)) return refuse("not an ELF file: " + what_it_is(head));
-    if (head.size() < bytes.size()) return refuse("a damaged ELF file: it ends within its header");
-
-    constexpr char native = std::endian::native == std::endian::little ? ELFDATA2LSB : ELFDATA2MSB;
-    if (bytes[EI_CLASS] != ELFCLASS64) return refuse("an ELF file of 32 bits, and BPF objects have 64");
-    if (bytes[EI_DATA] != native)
-        return refuse("compiled for the other byte order; compile it with clang -target bpf on this machine");
-    Elf64_Ehdr header;
-    std::memcpy(&header, bytes.data(), sizeof header);
-    if (header.e_machine != EM_BPF)
-        return refuse("an ELF file for " + machine_name(header.e_machine) +
-                      ", not for BPF; compile it with clang -target bpf");
-    if (header.e_type != ET_REL) return refuse("not a relocatable object; compile it with clang -c");
-    return {};
-}
 
 // ---- types
 
@@ -240,41 +173,37 @@ MapLayout read_map(const TypeReader& types, const bpf_map* map) {
     return layout;
 }
 
+std::unexpected<Error> no_xdp_program(const std::string& path, const bpf_object* object) {
+    std::string others;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+        others += (others.empty() ? "" : ", ") + std::string(bpf_program__name(program)) + " in SEC(\"" +
+                  bpf_program__section_name(program) + "\")";
+    }
+    return failure("object " + path + ": no XDP program" + (others.empty() ? "" : ", but " + others) +
+                       "; expected a function in SEC(\"xdp\")",
+                   ENOENT);
+}
+
 } // namespace
 
 Result<ObjectLayout> read_layout(const std::string& path) {
-    if (auto elf = check_elf(path); !elf) return std::unexpected(elf.error());
-    const LogCapture log;
-    const auto damaged = [&](int number) {
-        const std::string said = log.last_line();
-        return failure("object " + path +
-                           ": a damaged ELF file: " + (said.empty() ? errno_text(number) : said),
-                       std::abs(number));
-    };
-
-    const Btf btf_of_file(btf__parse_elf(path.c_str(), nullptr));
-    if (!btf_of_file) {
-        const int number = errno;
-        if (number != ENOENT && number != ENODATA) return damaged(number);
-        return failure("object " + path + ": no BTF; compile it with clang -g -target bpf", number);
-    }
-    const std::unique_ptr<bpf_object, CloseObject> object(bpf_object__open_file(path.c_str(), nullptr));
-    if (!object) return damaged(errno);
+    const auto object = open_object(path);
+    if (!object) return std::unexpected(object.error());
 
     ObjectLayout layout;
     bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object.get()) {
+    bpf_object__for_each_program(program, object->get()) {
         if (bpf_program__type(program) == BPF_PROG_TYPE_XDP)
             layout.programs.emplace_back(bpf_program__name(program));
         if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS)
             layout.tc_programs.emplace_back(bpf_program__name(program));
     }
-    if (layout.programs.empty())
-        return failure("object " + path + ": no XDP program; expected a function in SEC(\"xdp\")", ENOENT);
+    if (layout.programs.empty()) return no_xdp_program(path, object->get());
 
-    const TypeReader types(bpf_object__btf(object.get()));
+    const TypeReader types(bpf_object__btf(object->get()));
     bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object.get()) {
+    bpf_object__for_each_map(map, object->get()) {
         if (!bpf_map__is_internal(map)) layout.maps.push_back(read_map(types, map));
     }
     types.read_named(layout);

@@ -19,8 +19,7 @@ inline constexpr int nesting_max = 16;
 // arrays of bytes as bytes, other arrays element-wise; bit-fields, pointers and floats are left out. A map
 // that was declared by sizes alone has one field: an unsigned integer where the size is one's, else bytes.
 //
-// Fails, each with its own text: no such file; no ELF (says what it is); an ELF for another machine or byte
-// order; no BTF; damaged; no XDP program.
+// Fails as open_object() does, and where there is no XDP program.
 Result<ObjectLayout> read_layout(const std::string& path);
 
 // Of the kernel's BPF_MAP_TYPE_….

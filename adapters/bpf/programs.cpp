@@ -3,6 +3,7 @@
 #include "adapters/bpf/guard.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/refusal.hpp"
 
 #include <bpf/bpf.h>
 #include <sodium.h>
@@ -151,14 +152,8 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
         const std::string_view name = bpf_program__name(each);
         bpf_program__set_autoload(each, (!program && name == *function) || (!twin && name == source.twin));
     }
-    if (const int error = bpf_object__load(object.get()); error != 0) {
-        const std::string verdict = log.verifier_verdict();
-        return failure(what +
-                           (verdict.empty() ? errno_text(error) + ": " + log.last_line()
-                                            : "the verifier rejected it:\n" + verdict) +
-                           capability_hint(error),
-                       -error);
-    }
+    if (const int error = bpf_object__load(object.get()); error != 0)
+        return not_loaded(what, object.get(), source.path, *function, error, log.text());
     bpf_object* const loaded = object.get();
     objects_.push_back(std::move(object)); // from here on its maps may be shared
     if (auto kept = keep_maps(loaded, source, *shared); !kept) return failure(what + kept.error().what);

@@ -224,11 +224,9 @@ Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepte
     const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
     const std::int64_t accepted = monotonic_ns();
     if (error != 0) {
-        // The kernel says EPERM also where the link's program is another one than expected.
-        std::string cause;
-        if (error == -EPERM && missing_capabilities().empty()) cause = changed_by_others;
-        if (error == -ENOLINK) cause = "the interface is gone";
-        return failure("update link: " + reason(error, cause), -error);
+        if (const auto other = other_program(error)) return failure("update link: " + *other, -error);
+        return failure("update link: " + reason(error, error == -ENOLINK ? "the interface is gone" : ""),
+                       -error);
     }
     const auto shown = verify(program.descriptor);
     const int back = shown ? 0 : kernel_->update_link(link_.get(), program_.get(), program.descriptor);
@@ -242,6 +240,18 @@ Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepte
                        shown.error().number);
     if (accepted_ns != nullptr) *accepted_ns = accepted;
     return {};
+}
+
+// The kernel says EPERM not only where privileges are missing, but also where the link's program is another
+// one than expected.
+std::optional<std::string> XdpLink::other_program(int error) const {
+    bpf_link_info info{};
+    if (error != -EPERM || kernel_->link_info(link_.get(), info) != 0 || info.prog_id == program_id_)
+        return std::nullopt;
+    const std::string name = program_name(info.prog_id);
+    return errno_text(error) + ": the link holds program " + std::to_string(info.prog_id) +
+           (name.empty() ? "" : " (" + name + ")") + ", no longer " + std::to_string(program_id_) +
+           " that we attached: somebody else changed it; detach it, or stop whoever did";
 }
 
 Result<void> XdpLink::remove() {

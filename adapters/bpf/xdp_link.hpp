@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace homeostat::bpf {
 
@@ -79,6 +80,7 @@ class XdpLink {
         : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
     Result<void> hold(const PinnedProgram& program);
+    std::optional<std::string> other_program(int error) const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;

@@ -27,6 +27,7 @@ int symptoms_command(const std::vector<std::string>& arguments);
 int whynot_command(const std::vector<std::string>& arguments);
 int check_command(const std::vector<std::string>& arguments);
 int lab_command(const std::vector<std::string>& arguments);
+int load_command(const std::vector<std::string>& arguments);
 int detach_command(const std::vector<std::string>& arguments);
 int run_command(const std::vector<std::string>& arguments);
 int test_command(const std::vector<std::string>& arguments);

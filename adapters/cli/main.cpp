@@ -11,10 +11,11 @@ namespace homeostat::cli {
 
 namespace {
 
-constexpr std::array<Command, 12> all_commands{
+constexpr std::array<Command, 13> all_commands{
     {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
      {"status", "what is attached to interfaces, by whom and since when", status_command},
      {"detach", "undo all that a controller left attached", detach_command},
+     {"load", "try whether the kernel takes an object, attach nothing", load_command},
      {"check", "say what is wrong in configurations and policies", check_command},
      {"test", "run unit tests of policies", test_command},
      {"lab", "show a controller at work in a private network, on real packets", lab_command},

@@ -237,6 +237,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Wrong{"[[program]]\nobject = 'x.o'", "'program.name' is missing"},
         Wrong{"[[program]]\nname = 'x'", "'program.object' is missing"},
+        Wrong{"[[program]]\nname = 'x'\nobject = ''", "c:6:11: 'object' is empty"},
         Wrong{"[[program]]\nname = ''\nobject = 'x.o'", "c:5:9: a program cannot be named ''"},
         Wrong{"[[program]]\nname = 'x'\nobject = 'x.o'\n[[program]]\nname = 'x'\nobject = 'y.o'",
               "c:8:9: program 'x' stands twice"},

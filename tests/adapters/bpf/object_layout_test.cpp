@@ -1,5 +1,6 @@
 #include "tests/adapters/bpf/objects.hpp"
 
+#include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,8 +138,55 @@ TEST_F(ObjectLayoutTest, EachKindOfWrongFileHasItsOwnError) {
     std::string swapped = read_file(object_path("counting"));
     swapped[5] = swapped[5] == 1 ? 2 : 1;
     EXPECT_NE(error_of(swapped).find("other byte order"), std::string::npos);
-    EXPECT_NE(read_layout(object_path("no_types")).error().what.find("no BTF"), std::string::npos);
-    EXPECT_NE(read_layout(object_path("not_xdp")).error().what.find("no XDP program"), std::string::npos);
+}
+
+TEST_F(ObjectLayoutTest, AnObjectThatIsNotWhatItSaysIsRefusedWithTheRemedy) {
+    const auto refusal = [](const std::string& name) {
+        const std::string path = object_path(name);
+        const auto layout = read_layout(path);
+        return layout ? "" : layout.error().what.substr(("object " + path + ": ").size());
+    };
+    EXPECT_EQ(refusal("no_types"), "no BTF; compile it with clang -g -target bpf");
+    EXPECT_EQ(refusal("not_xdp"),
+              "no XDP program, but classify in SEC(\"tc\"); expected a function in SEC(\"xdp\")");
+    EXPECT_EQ(refusal("no_program"), "no program; expected a function in SEC(\"xdp\")");
+    EXPECT_EQ(refusal("legacy_maps"),
+              "its maps are defined in SEC(\"maps\"), which libbpf no longer takes; define them in "
+              "SEC(\".maps\") by __uint and __type");
+    EXPECT_EQ(refusal("unknown_section"),
+              "program misspelt is in SEC(\"xpd\"), which libbpf " + std::string(libbpf_version_string()) +
+                  " does not know as a kind of program; did you mean SEC(\"xdp\")?");
+}
+
+TEST_F(ObjectLayoutTest, WhatIsNoFileIsSaidToBeNone) {
+    EXPECT_EQ(read_layout(folder_).error().what,
+              "object " + folder_ + ": a folder; name an object file in it");
+    EXPECT_EQ(read_layout("").error().what, "object '': No such file or directory (ENOENT)");
+    EXPECT_EQ(read_layout("/dev/zero").error().what, "object /dev/zero: no regular file");
+}
+
+TEST_F(ObjectLayoutTest, AnObjectThatIsCutOffIsSaidToBe) {
+    const std::string whole = read_file(object_path("counting"));
+    const std::string error = error_of(whole.substr(0, whole.size() / 2));
+    EXPECT_NE(error.find("a damaged ELF file: it is cut off after " + std::to_string(whole.size() / 2) +
+                         " bytes, before the end of its table of sections; copy or compile it again"),
+              std::string::npos)
+        << error;
+    EXPECT_NE(error_of(whole.substr(0, 20)).find("it ends within its header; copy or compile it again"),
+              std::string::npos);
+}
+
+TEST_F(ObjectLayoutTest, AnObjectWithAnyByteOverwrittenIsAnErrorOrAnObject) {
+    const std::string whole = read_file(object_path("counting"));
+    testing::internal::CaptureStderr();
+    int refused = 0;
+    for (std::size_t at = 64; at < whole.size(); at += 3) {
+        std::string damaged = whole;
+        damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
+        if (!error_of(damaged).empty()) ++refused;
+    }
+    EXPECT_GT(refused, 100);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(ObjectLayoutTest, ATruncatedObjectIsAnErrorWhereverItIsCut) {
