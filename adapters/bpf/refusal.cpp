@@ -63,20 +63,20 @@ std::string size_text(double bytes) {
     return std::to_string(static_cast<std::uint64_t>(bytes)) + units[unit];
 }
 
-double bytes_of(const MapDefinition& map, const KernelFacts& facts) {
+double bytes_of(const RefusedMap& map, const KernelFacts& facts) {
     const auto rounded = [](std::uint32_t size) { return (size + 7.0) - (size + 7U) % 8; };
     const double key = is_array(map.type) ? 0 : rounded(map.key_size);
     return map.max_entries * (key + rounded(map.value_size) * (is_per_cpu(map.type) ? facts.cpus : 1));
 }
 
-std::string too_large(const MapDefinition& map) {
+std::string too_large(const RefusedMap& map) {
     if (is_per_cpu(map.type) && map.value_size > value_bytes_max_per_cpu)
         return "a value that each CPU has of its own is at most " + std::to_string(value_bytes_max_per_cpu) +
                " bytes; make it smaller, or use a map that the CPUs share";
     return "that is more than the kernel allows for one map; lower max_entries, or make the value smaller";
 }
 
-std::string wrong_definition(const MapDefinition& map, const KernelFacts& facts) {
+std::string wrong_definition(const RefusedMap& map, const KernelFacts& facts) {
     if (libbpf_bpf_map_type_str(static_cast<bpf_map_type>(map.type)) == nullptr)
         return "there is no such kind of map; use one of enum bpf_map_type";
     if (map.kind_is_missing)
@@ -99,7 +99,7 @@ std::string wrong_definition(const MapDefinition& map, const KernelFacts& facts)
     return "the kernel does not take this definition; compare it with the documentation of its kind of map";
 }
 
-MapDefinition definition_of(const bpf_map* map) {
+RefusedMap refused_map(const bpf_map* map) {
     return {.name = bpf_map__name(map),
             .type = bpf_map__type(map),
             .key_size = bpf_map__key_size(map),
@@ -178,7 +178,7 @@ KernelFacts kernel_facts() {
             .page_bytes = page > 0 ? static_cast<std::uint32_t>(page) : 4096};
 }
 
-std::string why_no_map(const MapDefinition& map, int number, const KernelFacts& facts) {
+std::string why_no_map(const RefusedMap& map, int number, const KernelFacts& facts) {
     std::string what = "map " + map.name + " (" + kind_name(map.type) + ", " +
                        std::to_string(map.max_entries) + " entries of " + std::to_string(map.key_size) +
                        " and " + std::to_string(map.value_size) +
@@ -226,7 +226,7 @@ Refusal why_not_loaded(const bpf_object* object, const std::string& path, const 
         return {why_not_permitted(number, facts), std::nullopt};
     if (const auto name = between(log, "map '", "': failed to create"); !name.empty())
         if (const bpf_map* map = bpf_object__find_map_by_name(object, std::string(name).c_str()))
-            return {why_no_map(definition_of(map), number, facts), std::nullopt};
+            return {why_no_map(refused_map(map), number, facts), std::nullopt};
     const bpf_program* program = bpf_object__find_program_by_name(object, function.c_str());
     if (std::abs(number) == E2BIG && program != nullptr && bpf_program__insn_cnt(program) > instructions_max)
         return {"it has " + std::to_string(bpf_program__insn_cnt(program)) +

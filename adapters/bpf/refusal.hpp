@@ -27,7 +27,8 @@ struct KernelFacts {
 };
 KernelFacts kernel_facts();
 
-struct MapDefinition {
+// What the kernel was asked for.
+struct RefusedMap {
     std::string name;
     std::uint32_t type = 0;
     std::uint32_t key_size = 0;
@@ -38,7 +39,7 @@ struct MapDefinition {
 };
 
 // Why a map could not be made: its definition, and what is wrong with it.
-std::string why_no_map(const MapDefinition& map, int number, const KernelFacts& facts);
+std::string why_no_map(const RefusedMap& map, int number, const KernelFacts& facts);
 
 // "Operation not permitted (EPERM)" and why it is, by what is known of the machine.
 std::string why_not_permitted(int number, const KernelFacts& facts);

@@ -22,7 +22,7 @@ const KernelFacts machine{.missing_capabilities = {},
 
 struct MapCase {
     const char* name;
-    MapDefinition map;
+    RefusedMap map;
     int number;
     const char* said;
 };
