@@ -1,6 +1,6 @@
 #include "adapters/bpf/kernel_port.hpp"
 
-#include "adapters/bpf/map_migration.hpp"
+#include "adapters/bpf/grace_period.hpp"
 
 #include <linux/if_link.h>
 

@@ -104,7 +104,7 @@ class KernelPort {
     // After `key`, or the first one where it is nullptr; -ENOENT: there is none.
     int next_key(int map, const void* key, void* next) const;
 
-    int wait_for_programs() const; // wait_for_running_programs() of map_migration.hpp
+    int wait_for_programs() const; // see grace_period.hpp
     int begin_merge() const;       // 0: MapMigration::run(), which is many calls, may begin
 
     // Whole or not at all, whatever ends the process.

@@ -1,6 +1,6 @@
 #include "adapters/bpf/libbpf_log.hpp"
 
-#include "adapters/bpf/verdict.hpp"
+#include "adapters/bpf/objects/verdict.hpp"
 
 #include <bpf/libbpf.h>
 

@@ -1,4 +1,4 @@
-#include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"

@@ -1,6 +1,6 @@
 #include "adapters/cli/load.hpp"
 
-#include "adapters/bpf/object_layout.hpp"
+#include "adapters/bpf/objects/object_layout.hpp"
 #include "engine/review.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Configurations, policies and objects from disk, all the way to a generation.
 #pragma once
 
-#include "adapters/bpf/programs.hpp"
+#include "adapters/bpf/datapath/programs.hpp"
 #include "adapters/cli/file_texts.hpp"
 #include "engine/check.hpp"
 #include "engine/config.hpp"

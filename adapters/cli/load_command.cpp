@@ -1,4 +1,4 @@
-#include "adapters/bpf/trial_load.hpp"
+#include "adapters/bpf/objects/trial_load.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"

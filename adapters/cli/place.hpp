@@ -2,7 +2,7 @@
 // name.
 #pragma once
 
-#include "adapters/bpf/instance.hpp"
+#include "adapters/bpf/datapath/instance.hpp"
 #include "engine/config.hpp"
 #include "knowledge/error.hpp"
 

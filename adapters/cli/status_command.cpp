@@ -1,4 +1,4 @@
-#include "adapters/bpf/survey.hpp"
+#include "adapters/bpf/datapath/survey.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"

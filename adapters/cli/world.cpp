@@ -1,9 +1,9 @@
 #include "adapters/cli/world.hpp"
 
-#include "adapters/bpf/datapath.hpp"
-#include "adapters/bpf/map_sensor.hpp"
-#include "adapters/bpf/observed.hpp"
-#include "adapters/bpf/ring_sensor.hpp"
+#include "adapters/bpf/datapath/datapath.hpp"
+#include "adapters/bpf/datapath/observed.hpp"
+#include "adapters/bpf/sensors/map_sensor.hpp"
+#include "adapters/bpf/sensors/ring_sensor.hpp"
 #include "adapters/cli/place.hpp"
 #include "adapters/procfs/proc_sensor.hpp"
 #include "adapters/rtnetlink/link_sensor.hpp"

@@ -4,9 +4,9 @@
 //
 // bench_changes [ROUNDS]
 
-#include "adapters/bpf/datapath.hpp"
+#include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/kernel.hpp"
-#include "adapters/bpf/object_layout.hpp"
+#include "adapters/bpf/objects/object_layout.hpp"
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 

@@ -4,7 +4,7 @@
 //
 // The ways take turns, round by round, so that a slow spell of the machine falls on all of them; medians are
 // told. Only ours may run while programs count: the others read, add and write, and lose what comes between.
-#include "adapters/bpf/map_migration.hpp"
+#include "adapters/bpf/maps/map_migration.hpp"
 #include "adapters/bpf/descriptor.hpp"
 
 #include <bpf/bpf.h>

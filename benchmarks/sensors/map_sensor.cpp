@@ -2,7 +2,7 @@
 // look-ups, and read by the sensor, decoded, and appended to a series store as the loop does it. The two take
 // turns, round by round, so that the machine's noise meets both; the medians are compared. Needs root.
 
-#include "adapters/bpf/map_sensor.hpp"
+#include "adapters/bpf/sensors/map_sensor.hpp"
 #include "knowledge/series_store.hpp"
 
 #include <bpf/bpf.h>

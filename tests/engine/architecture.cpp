@@ -62,6 +62,20 @@ std::string_view adapter_of(std::string_view path) {
     return path.substr(0, slash);
 }
 
+// The folders of an adapter that has some, in the order in which data walks: each includes itself and those
+// before it. What lies in the adapter's own folder comes first.
+constexpr std::array<std::string_view, 5> bpf_folders{"adapters/bpf", "adapters/bpf/objects",
+                                                      "adapters/bpf/maps", "adapters/bpf/sensors",
+                                                      "adapters/bpf/datapath"};
+
+bool is_after(std::string_view path, std::string_view included) {
+    const auto place = [](std::string_view file) {
+        const auto found = std::ranges::find(bpf_folders, file.substr(0, file.rfind('/')));
+        return found - bpf_folders.begin();
+    };
+    return place(path) >= place(included);
+}
+
 bool may_include(std::string_view path, std::string_view included) {
     const auto below_any = [&](const std::vector<std::string_view>& folders) {
         return std::ranges::any_of(folders,
@@ -74,8 +88,8 @@ bool may_include(std::string_view path, std::string_view included) {
     if (below_any({"knowledge", "policies", "engine"})) return true;
     // Our own kernel side, of which no reader knows; it is built together with that adapter.
     if (included == "bpf/map_merge.h") return is_below(path, "adapters/bpf");
-    return adapter_of(path) == "adapters/cli" ? is_below(included, "adapters")
-                                              : is_below(included, adapter_of(path));
+    if (adapter_of(path) == "adapters/cli") return is_below(included, "adapters");
+    return is_below(included, adapter_of(path)) && is_after(path, included);
 }
 
 struct Ban {

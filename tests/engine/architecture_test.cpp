@@ -104,6 +104,9 @@ TEST(IncludeCheck, KeepsAdaptersApartButForTheCommandLine) {
 TEST(IncludeCheck, KeepsKernelHeadersInTheirFolder) {
     EXPECT_TRUE(may_include("bpf/a.bpf.c", "\"bpf/records.h\""));
     EXPECT_FALSE(may_include("bpf/a.bpf.c", "\"knowledge/time.hpp\""));
+    EXPECT_TRUE(may_include("adapters/bpf/datapath/a.cpp", "\"adapters/bpf/maps/b.hpp\""));
+    EXPECT_FALSE(may_include("adapters/bpf/maps/a.cpp", "\"adapters/bpf/datapath/b.hpp\""));
+    EXPECT_FALSE(may_include("adapters/bpf/a.cpp", "\"adapters/bpf/objects/b.hpp\""));
     EXPECT_FALSE(may_include("adapters/bpf/a.cpp", "\"bpf/records.h\""));
     EXPECT_FALSE(may_include("adapters/cli/a.cpp", "\"bpf/records.h\""));
     EXPECT_TRUE(may_include("adapters/bpf/a.cpp", "\"bpf/map_merge.h\""));

@@ -1,7 +1,7 @@
 // What the kernel itself says: what is attached, and which BPF objects a process holds and leaves behind.
 #pragma once
 
-#include "adapters/bpf/xdp_link.hpp"
+#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/lab/network.hpp"
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // The objects that the tests of this folder are built with.
 #pragma once
 
-#include "adapters/bpf/object_layout.hpp"
-#include "adapters/bpf/programs.hpp"
+#include "adapters/bpf/datapath/programs.hpp"
+#include "adapters/bpf/objects/object_layout.hpp"
 
 #include <bpf/bpf.h>
 

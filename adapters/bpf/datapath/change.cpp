@@ -1,0 +1,344 @@
+#include "adapters/bpf/datapath/change.hpp"
+
+#include "adapters/bpf/datapath/map_entries.hpp"
+#include "adapters/bpf/datapath/recovery.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <net/if.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+namespace homeostat::bpf {
+
+namespace {
+
+// What iproute2 calls the mode; on some drivers plain "xdp off" leaves a generic program where it is.
+std::string off_word(XdpMode mode) {
+    return mode == XdpMode::skb ? "xdpgeneric" : mode == XdpMode::drv ? "xdpdrv" : "xdpoffload";
+}
+
+// Whether the kernel makes it whole, and what is pinned tells all that there is to know of it.
+bool is_atomic(const std::vector<Step>& steps) {
+    return steps.size() == 1 &&
+           (std::holds_alternative<ReplaceXdp>(steps[0]) || std::holds_alternative<AttachXdp>(steps[0]) ||
+            std::holds_alternative<DetachXdp>(steps[0]));
+}
+
+std::int64_t unix_ms() {
+    using namespace std::chrono;
+    return duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+Result<void> Change::run(const std::vector<Step>& steps) {
+    // What could not be taken back before is tried once more; then it is told, and left as it is.
+    const bool is_ours = instance_.unfinished() && instance_.unfinished()->interface == interface_.name;
+    if (std::string again = take_back_unfinished(instance_, kernel_); !again.empty()) {
+        if (is_ours) // the pins of maps to be are gone
+            for (auto& [name, staged] : interface_.programs.staged()) staged.is_spoiled = true;
+        notes_.push_back(std::move(again));
+        if (instance_.unfinished())
+            if (auto left = instance_.abandon(); !left) return left;
+    }
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        return failure(interface_.name + ": " + renewed.error().what, renewed.error().number);
+    if (!is_atomic(steps) || !interface_.programs.staged().empty() || instance_.journal_stays()) {
+        if (auto begun = instance_.begin(interface_.name); !begun) return begun;
+        journaled_ = true;
+    }
+    Result<void> done;
+    std::string failed_at;
+    for (const Step& step : steps) {
+        done = std::visit([this](const auto& one) { return perform(one); }, step);
+        if (done) continue;
+        failed_at = to_text(step) + ": ";
+        break;
+    }
+    if (done) done = commit();
+    const std::string undone = done ? "" : roll_back();
+    if (foreign_pin_) kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
+    if (done) return done;
+    return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
+}
+
+Result<void> Change::perform(const SetMapEntry& step) {
+    const auto map = interface_.programs.map(step.entry.map);
+    if (!map) return std::unexpected(map.error());
+    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
+    if (!port) return std::unexpected(port.error());
+    const auto bytes = port->encode(step.value);
+    if (!bytes) return std::unexpected(bytes.error());
+    const auto before = port->read();
+    if (!before) return std::unexpected(before.error());
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
+    if (auto written = port->write(*bytes); !written) return written;
+    interface_.owned[step.entry] = step.value;
+    return {};
+}
+
+Result<void> Change::perform(const ClearMapEntry& step) {
+    const auto map = interface_.programs.map(step.entry.map);
+    if (!map) return std::unexpected(map.error());
+    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
+    if (!port) return std::unexpected(port.error());
+    const auto before = port->read();
+    if (!before) return std::unexpected(before.error());
+    const bool is_next = interface_.programs.is_next(step.entry.map);
+    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
+    if (auto cleared = port->clear(); !cleared) return cleared;
+    interface_.owned.erase(step.entry);
+    return {};
+}
+
+Result<void> Change::perform(const AttachXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (interface_.link)
+        return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
+    if (auto free = refuse_foreign(*ifindex); !free) return free;
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
+    if (auto noted = note_xdp(); !noted) return noted;
+    // Resident from here on; where it cannot be, a switch will tell.
+    follow_with_guard(kernel_, interface_, *ifindex);
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    return hand_over(*handover);
+}
+
+Result<void> Change::perform(const ReplaceXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (auto held = require_link(*ifindex); !held) return held;
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
+    if (auto noted = note_xdp(); !noted) return noted;
+    auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
+    return updated ? hand_over(*handover) : updated;
+}
+
+// The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
+// and until another one has shown that it holds them.
+Result<void> Change::perform(const SwitchXdpMode& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (auto held = require_link(*ifindex); !held) return held;
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    const XdpMode before = interface_.link->mode();
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
+    if (auto noted = note_xdp(); !noted) return noted;
+    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    if (!uncovered) return std::unexpected(uncovered.error());
+
+    gap_began_ns_ = monotonic_ns();
+    auto removed = interface_.link->remove();
+    if (!removed && interface_.link->is_live(*ifindex)) gap_began_ns_.reset();
+    interface_.link.reset();
+    if (!removed) return removed;
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": no XDP program for " + milliseconds_text(gap_->ns) +
+                     " while switching from " + std::string(to_text(before)) + " to " +
+                     std::string(to_text(interface_.link->mode())) + gap_text(*uncovered));
+    return hand_over(*handover);
+}
+
+Result<void> Change::perform(const ReplaceForeignXdp& step) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    const auto loaded = interface_.programs.program(step.program);
+    if (!loaded) return std::unexpected(loaded.error());
+    const auto shown = attached_program(*ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown) return perform(AttachXdp{step.program, step.ladder}); // it went by itself
+    if (interface_.link && interface_.link->program_id() == (*shown)->id &&
+        !interface_.link->version().empty())
+        return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
+    const auto foreign = find_foreign(kernel_, *ifindex, **shown);
+    if (!foreign) return std::unexpected(foreign.error());
+    const std::string what = describe(**shown);
+    auto handover = prepare_handover();
+    if (!handover) return std::unexpected(handover.error());
+    if (auto kept = keep(*foreign); !kept) return kept;
+    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    if (!uncovered) return std::unexpected(uncovered.error());
+
+    gap_began_ns_ = monotonic_ns();
+    interface_.link.reset(); // ours, where somebody put the program into it
+    if (auto detached = detach_foreign(kernel_, *ifindex, *foreign); !detached) {
+        const auto there = attached_program(*ifindex, kernel_);
+        if (there && *there && (*there)->id == foreign->shown.id) gap_began_ns_.reset();
+        return detached;
+    }
+    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    end_gap(accepted_ns_);
+    notes_.push_back(interface_.name + ": replaced foreign " + what + ", attached " +
+                     (foreign->link ? "by link " + std::to_string(foreign->link_id) : "over netlink") +
+                     ": no XDP program for " + milliseconds_text(gap_->ns) + gap_text(*uncovered));
+    return hand_over(*handover);
+}
+
+Result<void> Change::perform(const DetachXdp&) {
+    const auto ifindex = find_interface();
+    if (!ifindex) return std::unexpected(ifindex.error());
+    if (!interface_.link) return refuse_foreign(*ifindex);
+    const std::uint32_t id = interface_.link->program_id();
+    if (auto noted = note_xdp(); !noted) return noted;
+    if (auto removed = interface_.link->remove(); !removed) return removed;
+    interface_.link.reset();
+    const auto shown = attached_program(*ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == id)
+        return failure("the kernel detached the link but still shows " + describe(**shown), EIO);
+    return {};
+}
+
+Result<unsigned> Change::find_interface() {
+    const unsigned ifindex = follow_device(kernel_, interface_);
+    if (ifindex == 0) return failure("there is no such interface in this network namespace", ENODEV);
+    return ifindex;
+}
+
+Result<void> Change::refuse_foreign(unsigned ifindex) const {
+    const auto shown = attached_program(ifindex, kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown) return {};
+    return failure("foreign " + describe(**shown) +
+                       " is attached and is left alone; detach it with its own tool, or with 'ip link set " +
+                       interface_.name + " " + off_word((*shown)->mode) +
+                       " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
+                   EBUSY);
+}
+
+Result<void> Change::require_link(unsigned ifindex) const {
+    if (interface_.link) return {};
+    if (auto free = refuse_foreign(ifindex); !free) return free;
+    return failure("nothing is attached", ENOENT);
+}
+
+Result<MapHandover> Change::prepare_handover() {
+    return MapHandover::prepare(kernel_, interface_, map_merger_);
+}
+
+Result<void> Change::hand_over(MapHandover& handover) {
+    return handover.run([this](Undo undo) { return note(std::move(undo)); }, notes_);
+}
+
+// Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
+Result<void> Change::climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex) {
+    const auto loaded = interface_.programs.program(program);
+    if (!loaded) return std::unexpected(loaded.error());
+    Error refusals{ladder.empty() ? "no mode is allowed" : "", EINVAL};
+    for (const XdpMode mode : ladder) {
+        auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version},
+                                    interface_.name, ifindex, mode, &accepted_ns_);
+        if (link) {
+            interface_.link = std::move(*link);
+            interface_.attached_unix_ms = unix_ms();
+            if (!refusals.what.empty())
+                notes_.push_back(interface_.name + ": fell to mode " + std::string(to_text(mode)) + ": " +
+                                 refusals.what);
+            return {};
+        }
+        refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
+        refusals.number = link.error().number;
+    }
+    return std::unexpected(refusals);
+}
+
+// Arms the guard. Returns why it does not cover; "" where it does.
+std::string Change::cover(const LoadedPrograms::Program& next, unsigned ifindex) {
+    if (next.twin < 0) return "the program has no TC twin";
+    if (std::string obstacle = follow_with_guard(kernel_, interface_, ifindex); !obstacle.empty())
+        return obstacle;
+    const auto armed = interface_.guard->arm(next.twin);
+    interface_.guard_is_armed = true; // also where somebody stands before it
+    return armed ? "" : armed.error().what;
+}
+
+Result<std::string> Change::cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit,
+                                            unsigned ifindex) {
+    std::string uncovered = cover(next, ifindex);
+    gap_covered_ = uncovered.empty();
+    if (gap_covered_) return uncovered;
+    if (const std::string refused = refusal_of_gap(limit, uncovered); !refused.empty())
+        return failure(refused);
+    return uncovered;
+}
+
+std::string Change::gap_text(const std::string& uncovered) const {
+    return gap_covered_ ? ", covered by the TC guard" : ", uncovered: " + uncovered;
+}
+
+// So that it can be attached again, also by the process that comes after this one.
+Result<void> Change::keep(const ForeignProgram& foreign) {
+    const std::string pin = interface_.pins.program(foreign_version(foreign.shown.id));
+    const int error = kernel_.pin(foreign.program.get(), pin);
+    if (error != 0 && error != -EEXIST)
+        return failure("pin foreign " + describe(foreign.shown) + ": " + errno_text(error), -error);
+    foreign_pin_ = pin;
+    return note(RestoreForeign{foreign.shown.id, foreign.shown.mode, static_cast<bool>(foreign.link)});
+}
+
+void Change::end_gap(std::int64_t at_ns) {
+    if (const auto began = std::exchange(gap_began_ns_, std::nullopt))
+        gap_ = XdpGap{.ns = at_ns - *began, .covered = gap_covered_};
+}
+
+Result<void> Change::note(Undo undo) {
+    if (journaled_)
+        if (auto noted = instance_.note(undo); !noted) return noted;
+    undo_.push_back(std::move(undo));
+    return {};
+}
+
+Result<void> Change::note_xdp() {
+    if (!interface_.link) return note(RestoreXdp{});
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
+    return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
+}
+
+Result<void> Change::commit() {
+    const Manifest::Interface now{.ifindex = ::if_nametoindex(interface_.name.c_str()),
+                                  .attached_unix_ms = interface_.link ? interface_.attached_unix_ms : 0,
+                                  .owned = interface_.owned};
+    const auto known = instance_.manifest().interfaces.find(interface_.name);
+    if (!journaled_ && known != instance_.manifest().interfaces.end() && known->second == now) return {};
+    if (auto committed = instance_.commit(interface_.name, now); !committed) return committed;
+    finish_handover(kernel_, interface_);
+    return {};
+}
+
+// What programs wrote to a map that was being merged is gone with it; the text says so.
+std::string Change::take_back_maps() {
+    std::string told;
+    for (auto& [name, staged] : interface_.programs.staged()) {
+        staged.took_place = false;
+        if (staged.is_spoiled) told += "; what the new program wrote meanwhile is lost in map " + name;
+    }
+    if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
+        told += "; and no map can be carried over: " + renewed.error().what;
+    return told;
+}
+
+std::string Change::roll_back() {
+    interface_.link.reset(); // the pins know better from here on
+    std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
+    // What could not be taken back is in the journal now, and the guard stays armed for it.
+    interface_.guard_is_armed = failures.empty() && interface_.guard;
+    follow_device(kernel_, interface_);
+    if (interface_.link || failures.empty()) end_gap(monotonic_ns());
+    interface_.owned = owned_before_;
+    interface_.attached_unix_ms = attached_before_unix_ms_;
+    failures += take_back_maps();
+    return failures;
+}
+
+} // namespace homeostat::bpf

@@ -1,0 +1,270 @@
+#include "adapters/bpf/datapath/datapath.hpp"
+
+#include "adapters/bpf/datapath/change.hpp"
+#include "adapters/bpf/datapath/map_entries.hpp"
+#include "adapters/bpf/datapath/map_handover.hpp"
+#include "adapters/bpf/datapath/recovery.hpp"
+#include "adapters/bpf/datapath/undo.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+
+namespace homeostat::bpf {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
+// nothing.
+Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins,
+                             const std::string& interface) {
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    auto link = XdpLink::adopt(kernel, pins, ifindex);
+    if (!link) return std::unexpected(link.error());
+    if (*link)
+        if (auto removed = (*link)->remove(); !removed) return removed;
+    auto guard = Guard::adopt(kernel, pins, ifindex);
+    if (!guard) return std::unexpected(guard.error());
+    if (*guard)
+        if (auto removed = (*guard)->remove(); !removed) return removed;
+    std::vector<std::string> left = files_in(pins.programs());
+    std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
+    for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
+    for (const std::string& path : left)
+        if (const int error = kernel.unpin(path); error != 0 && error != -ENOENT)
+            return failure("unpin " + path + ": " + errno_text(error), -error);
+    return {};
+}
+
+// "lab0: detached program guard@0123456789ab (17, drv)"; "" where nothing was attached.
+std::string tell_detached(const std::string& interface, const std::optional<XdpLink>& link) {
+    if (!link) return "";
+    return interface + ": detached program " + (link->version().empty() ? "?" : link->version()) + " (id " +
+           std::to_string(link->program_id()) + ", " + std::string(to_text(link->mode())) + ")";
+}
+
+} // namespace
+
+Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
+    std::error_code error;
+    std::vector<std::string> told;
+    if (!fs::exists(place.state + "/" + place.name, error) &&
+        !fs::exists(place.bpffs + "/" + place.name, error))
+        return told;
+    auto instance = Instance::open(place, kernel);
+    if (!instance) return std::unexpected(instance.error());
+    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
+        told.push_back(std::move(taken_back));
+    for (const std::string& name : instance->pinned_interfaces()) {
+        const InterfacePins pins = instance->pins(name);
+        auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
+        if (!link) return std::unexpected(link.error());
+        const std::string line = tell_detached(name, *link);
+        if (auto cleared = clear_interface(kernel, pins, name); !cleared)
+            return failure(name + ": " + cleared.error().what, cleared.error().number);
+        if (!line.empty()) told.push_back(line);
+    }
+    if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
+    return told;
+}
+
+Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
+                                                       const std::vector<ProgramSource>& programs,
+                                                       const std::vector<std::string>& interfaces) {
+    std::unique_ptr<XdpDatapath> datapath(new XdpDatapath(std::move(options)));
+    auto instance = Instance::open(datapath->options_.place, datapath->options_.kernel);
+    if (!instance) return std::unexpected(instance.error());
+    datapath->instance_ = std::move(*instance);
+    if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
+        !taken_back.empty())
+        datapath->notes_.push_back(std::move(taken_back));
+    if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
+    for (const std::string& name : interfaces) {
+        auto interface = datapath->open_interface(name, programs);
+        if (!interface) return std::unexpected(interface.error());
+        datapath->rejected_.insert(interface->programs.rejected().begin(),
+                                   interface->programs.rejected().end());
+        datapath->interfaces_.push_back(std::move(*interface));
+    }
+    if (datapath->options_.anchored) datapath->hold_anchors();
+    return datapath;
+}
+
+// Interfaces that were managed before, and are no longer.
+Result<void> XdpDatapath::sweep(const std::vector<std::string>& interfaces) {
+    std::set<std::string> gone;
+    for (const auto& [name, interface] : instance_->manifest().interfaces) gone.insert(name);
+    for (std::string& name : instance_->pinned_interfaces()) gone.insert(std::move(name));
+    for (const std::string& name : interfaces) gone.erase(name);
+    for (const std::string& name : gone) {
+        const InterfacePins pins = instance_->pins(name);
+        if (auto cleared = clear_interface(options_.kernel, pins, name); !cleared)
+            return failure(name + ": " + cleared.error().what, cleared.error().number);
+        std::error_code error;
+        fs::remove_all(pins.folder(), error);
+        fs::remove(instance_->definitions_path(name), error);
+        if (auto committed = instance_->commit(name, std::nullopt); !committed) return committed;
+        notes_.push_back(name + ": no longer managed, so it was detached");
+    }
+    return {};
+}
+
+Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
+                                                     const std::vector<ProgramSource>& programs) {
+    if (auto made = instance_->make_folders(name); !made) return std::unexpected(made.error());
+    const InterfacePins pins = instance_->pins(name);
+    const unsigned ifindex = ::if_nametoindex(name.c_str());
+    auto link = XdpLink::adopt(options_.kernel, pins, ifindex);
+    if (!link) return std::unexpected(link.error());
+    const std::string attached = *link ? (*link)->version() : "";
+    remove_old_maps(options_.kernel, pins, [&](std::string_view version) {
+        return version == attached || version == twin_of(attached);
+    });
+    auto loaded =
+        LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
+                                                               instance_->definitions_path(name), attached});
+    if (!loaded) return std::unexpected(loaded.error());
+    ManagedInterface interface{.name = name,
+                               .pins = pins,
+                               .programs = std::move(*loaded),
+                               .link = std::move(*link),
+                               .guard = std::nullopt,
+                               .guard_kind = options_.guard_kind,
+                               .owned = {},
+                               .attached_unix_ms = 0};
+    if (const auto known = instance_->manifest().interfaces.find(name);
+        known != instance_->manifest().interfaces.end()) {
+        interface.owned = known->second.owned;
+        interface.attached_unix_ms = known->second.attached_unix_ms;
+    }
+    if (interface.link)
+        notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
+    if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
+    if (auto guard = Guard::adopt(options_.kernel, pins, ifindex); guard && *guard) {
+        interface.guard = std::move(*guard);
+        interface.guard_is_armed = true; // it may be
+    }
+    // Versions that nobody can want back, and maps for programs that are not loaded any more.
+    for (const std::string& path : files_in(pins.maps())) {
+        const std::string pin = version_of_pin(path);
+        if (pin.ends_with("+next") && !interface.programs.is_next(pin.substr(0, pin.size() - 5)))
+            options_.kernel.unpin(path);
+    }
+    for (const std::string& path : files_in(pins.programs())) {
+        const std::string version = version_of_pin(path);
+        const bool wanted = interface.programs.knows_version(version) ||
+                            (interface.link && (version == interface.link->version() ||
+                                                version == twin_of(interface.link->version())));
+        if (!wanted) options_.kernel.unpin(path);
+    }
+    return interface;
+}
+
+void XdpDatapath::hold_anchors() {
+    std::vector<int> programs;
+    for (const ManagedInterface& interface : interfaces_)
+        for (const auto& [name, program] : interface.programs.all()) programs.push_back(program.descriptor);
+    auto held = Anchors::hold(programs);
+    if (held)
+        anchors_ = std::move(*held);
+    else
+        notes_.push_back("changes of programs will take milliseconds: " + held.error().what);
+}
+
+Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name) {
+    std::vector<InterfaceMap> maps;
+    for (ManagedInterface& interface : interfaces_) {
+        const auto map = interface.programs.map(name);
+        if (!map) continue;
+        const auto& staged = interface.programs.staged();
+        if (const auto found = staged.find(name); found != staged.end() && found->second.plan) {
+            const auto handoff = std::make_shared<MapHandoff>();
+            interface.waiting_readers.push_back({std::string(name), handoff});
+            maps.push_back({interface.name, std::string(name), map->object, Descriptor(), handoff});
+            continue;
+        }
+        auto descriptor = duplicate(map->descriptor);
+        if (!descriptor) return std::unexpected(descriptor.error());
+        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), nullptr});
+    }
+    return maps;
+}
+
+ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
+    ActualInterface actual;
+    const unsigned ifindex = follow_device(options_.kernel, interface);
+    actual.present = ifindex != 0;
+    actual.up = actual.present && is_up(interface.name);
+    actual.index = ifindex;
+    auto shown = attached_program(ifindex, options_.kernel);
+    if (!shown && interface.link)
+        shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
+    if (actual.present && shown && *shown) {
+        const auto [id, mode] = **shown;
+        std::string name = std::string(foreign_prefix) + program_name(id);
+        if (interface.link && interface.link->program_id() == id)
+            name = interface.programs.name_of(id).value_or(std::string(outdated_prefix) +
+                                                           interface.link->version());
+        actual.xdp = AttachedXdp{std::move(name), mode, id};
+    }
+    for (const auto& [entry, wanted] : interface.owned) {
+        const auto map = interface.programs.map(entry.map);
+        const auto port =
+            map ? MapEntryPort::open(options_.kernel, *map, entry) : std::unexpected(map.error());
+        const auto bytes = port ? port->read() : std::unexpected(port.error());
+        if (bytes && *bytes) actual.entries.emplace(entry, port->decode(**bytes, wanted));
+    }
+    return actual;
+}
+
+ActualState XdpDatapath::read_back() {
+    ActualState state;
+    for (ManagedInterface& interface : interfaces_) {
+        stand_down(options_.kernel, interface); // where that fails, the next time tries again
+        state.emplace(interface.name, read_back(interface));
+    }
+    return state;
+}
+
+Outcome XdpDatapath::apply(const Transaction& transaction) {
+    Outcome outcome;
+    outcome.id = transaction.id;
+    outcome.interface = transaction.interface;
+    const std::int64_t start = monotonic_ns();
+    const auto found = std::ranges::find(interfaces_, transaction.interface, &ManagedInterface::name);
+    if (found == interfaces_.end()) {
+        outcome.error = "interface " + transaction.interface + " is not managed";
+        outcome.done_monotonic_ns = monotonic_ns();
+        return outcome;
+    }
+    Change change(options_.kernel, *instance_, *found, options_.map_merger, outcome.notes);
+    const auto done = change.run(transaction.steps);
+    outcome.ok = done.has_value();
+    outcome.gap = change.gap();
+    if (!done) outcome.error = done.error().what;
+    const std::int64_t end = monotonic_ns();
+    outcome.done_monotonic_ns = change.accepted_ns() != 0 ? change.accepted_ns() : end;
+    outcome.actual = read_back(*found);
+    outcome.took_ns = monotonic_ns() - start;
+    return outcome;
+}
+
+XdpDatapath::~XdpDatapath() {
+    for (ManagedInterface& interface : interfaces_) stand_down(options_.kernel, interface);
+}
+
+Result<void> XdpDatapath::detach_all() {
+    interfaces_.clear();
+    anchors_ = Anchors();
+    instance_.reset(); // gives up the lock
+    auto detached = detach_instance(options_.place, options_.kernel);
+    return detached ? Result<void>{} : std::unexpected(detached.error());
+}
+
+} // namespace homeostat::bpf

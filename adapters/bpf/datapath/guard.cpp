@@ -1,0 +1,152 @@
+#include "adapters/bpf/datapath/guard.hpp"
+
+#include "adapters/bpf/datapath/xdp_link.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace homeostat::bpf {
+
+namespace {
+
+// return TCX_NEXT (-1, which to clsact is TC_ACT_UNSPEC): on to the next program.
+Result<Descriptor> load_pass() {
+    const bpf_insn program[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
+        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+    };
+    const int loaded =
+        bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tc_pass", "GPL", program, std::size(program), nullptr);
+    if (loaded < 0)
+        return failure("load the passing program of a guard: " + errno_text(loaded) + capability_hint(loaded),
+                       -loaded);
+    return Descriptor(loaded);
+}
+
+} // namespace
+
+std::string twin_of(std::string_view version) { return std::string(version) + "+tc"; }
+
+// Of clsact, the first preference, and a handle that is the instance's own: two instances on one interface do
+// not take each other's filters.
+Filter Guard::filter() const {
+    std::uint32_t handle = 2166136261U; // FNV-1a
+    for (const char c : pins_.folder()) handle = (handle ^ static_cast<unsigned char>(c)) * 16777619U;
+    return {.priority = 1, .handle = handle | 1U, .program_id = 0};
+}
+
+Result<std::optional<Guard>> Guard::adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                          unsigned ifindex) {
+    if (ifindex == 0) return std::nullopt;
+    auto pass = load_pass();
+    if (!pass) return std::unexpected(pass.error());
+    Guard guard(kernel, pins, ifindex, Kind::tcx);
+    guard.pass_ = std::move(*pass);
+    guard.link_ = Descriptor(kernel.open_pin(pins.guard()));
+    if (!guard.link_) {
+        if (guard.link_.get() != -ENOENT)
+            return failure("open the pin " + pins.guard() + ": " + errno_text(guard.link_.get()),
+                           -guard.link_.get());
+        guard.kind_ = Kind::clsact;
+    }
+    return guard.is_live(ifindex) ? std::optional(std::move(guard)) : std::nullopt;
+}
+
+// A bare index may be that of another device in another network namespace, so the device must show the
+// program, too.
+bool Guard::is_live(unsigned ifindex) const {
+    if (ifindex != ifindex_) return false;
+    if (kind_ == Kind::clsact) {
+        Filter there = filter();
+        return kernel_->find_filter(ifindex, Hook::tcx_ingress, there) == 0;
+    }
+    bpf_link_info info{};
+    std::vector<std::uint32_t> shown;
+    // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
+    return kernel_->link_info(link_.get(), info) == 0 && info.xdp.ifindex == ifindex &&
+           kernel_->query_tcx(ifindex, Hook::tcx_ingress, shown) == 0 &&
+           std::ranges::find(shown, info.prog_id) != shown.end();
+}
+
+Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
+                          std::optional<Kind> kind) {
+    auto there = adopt(kernel, pins, ifindex);
+    if (!there) return std::unexpected(there.error());
+    if (*there) return std::move(**there);
+    auto pass = load_pass();
+    if (!pass) return std::unexpected(pass.error());
+    Guard guard(kernel, pins, ifindex, Kind::tcx);
+    guard.pass_ = std::move(*pass);
+    if (kind != Kind::clsact) {
+        const int link = kernel.create_link(guard.pass_.get(), ifindex, Hook::tcx_ingress);
+        if (link >= 0) {
+            guard.link_ = Descriptor(link);
+            kernel.unpin(pins.guard()); // of a device that is gone
+            if (const int error = kernel.pin(link, pins.guard()); error != 0)
+                return failure("pin the guard: " + errno_text(error), -error);
+            return guard;
+        }
+        if (kind || link != -EINVAL)
+            return failure("attach the guard to TCX ingress: " + errno_text(link) + capability_hint(link),
+                           -link);
+    }
+    guard.kind_ = Kind::clsact;
+    if (auto held = guard.hold(guard.pass_.get()); !held) return std::unexpected(held.error());
+    return guard;
+}
+
+Result<void> Guard::hold(int program) {
+    const int error = kind_ == Kind::tcx
+                          ? kernel_->update_link(link_.get(), program, -1)
+                          : kernel_->add_filter(ifindex_, Hook::tcx_ingress, filter(), program);
+    if (error == 0) return {};
+    return failure("put a program in the guard: " + errno_text(error) + capability_hint(error), -error);
+}
+
+// Whoever stands before the guard may let packets through that it would drop.
+Result<void> Guard::require_first(int program) const {
+    std::vector<std::uint32_t> programs;
+    const int error = kernel_->query_tcx(ifindex_, Hook::tcx_ingress, programs);
+    if (kind_ == Kind::clsact) {
+        if (error != 0 || programs.empty()) return {};
+        return failure(
+            "program " + std::to_string(programs.front()) + " at TCX sees packets before the guard", EBUSY);
+    }
+    if (error != 0) return failure("ask for the programs at TCX ingress: " + errno_text(error), -error);
+    const std::uint32_t id = id_of_program(program);
+    if (!programs.empty() && programs.front() == id) return {};
+    return failure(programs.empty() ? "the guard is not there"
+                                    : "foreign program " + std::to_string(programs.front()) +
+                                          " at TCX sees packets before the guard",
+                   EBUSY);
+}
+
+Result<void> Guard::arm(int twin) {
+    if (auto held = hold(twin); !held) return held;
+    return require_first(twin);
+}
+
+void Guard::arm_for(std::string_view version) {
+    const Descriptor twin(kernel_->open_pin(pins_.program(twin_of(version))));
+    if (twin) (void)arm(twin.get());
+}
+
+Result<void> Guard::disarm() { return hold(pass_.get()); }
+
+Result<void> Guard::remove() {
+    if (kind_ == Kind::clsact) {
+        const int error = kernel_->remove_filter(ifindex_, Hook::tcx_ingress, filter());
+        if (error == 0 || error == -ENOENT) return {};
+        return failure("remove the guard's filter: " + errno_text(error), -error);
+    }
+    const int detached = kernel_->detach_link(link_.get());
+    if (detached != 0 && detached != -ENOLINK)
+        return failure("detach the guard: " + errno_text(detached), -detached);
+    const int unpinned = kernel_->unpin(pins_.guard());
+    link_ = Descriptor();
+    if (unpinned == 0 || unpinned == -ENOENT) return {};
+    return failure("unpin the guard: " + errno_text(unpinned), -unpinned);
+}
+
+} // namespace homeostat::bpf

@@ -1,0 +1,145 @@
+// What a controller leaves in the kernel and on disk while it does not run, and how the next one finds it:
+//
+//   BPFFS/INSTANCE/INTERFACE/link           the XDP link
+//   BPFFS/INSTANCE/INTERFACE/guard          the TCX link of the guard (see guard.hpp)
+//   BPFFS/INSTANCE/INTERFACE/programs/NAME@DIGEST
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME      those that the attached program works on
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME+next of another definition, for the program that is to take its place
+//   BPFFS/INSTANCE/INTERFACE/maps/NAME+old  what was NAME before, until the transaction is whole
+//   STATE/INSTANCE/lock                     held by the owner while it runs
+//   STATE/INSTANCE/manifest                 what is attached, and which map entries are ours
+//   STATE/INSTANCE/journal                  how to take back the transaction that is under way
+//   STATE/INSTANCE/maps/INTERFACE           how the pinned maps were defined (see map_definitions.hpp)
+//
+// Linux reserves names with dots in a BPF file system, so an interface's '.' is written "%2e".
+#pragma once
+
+#include "adapters/bpf/datapath/undo.hpp"
+#include "adapters/bpf/descriptor.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace homeostat::bpf {
+
+struct InstancePlace {
+    std::string name = "default";
+    std::string bpffs = "/sys/fs/bpf/homeostat";
+    std::string state = "/run/homeostat";
+};
+
+// The pins of one interface.
+class InterfacePins {
+  public:
+    InterfacePins(const InstancePlace& place, std::string_view interface);
+
+    std::string folder() const { return folder_; }
+    std::string link() const { return folder_ + "/link"; }
+    std::string guard() const { return folder_ + "/guard"; }
+    std::string programs() const { return folder_ + "/programs"; }
+    std::string maps() const { return folder_ + "/maps"; }
+    std::string program(std::string_view version) const;
+    std::string map(std::string_view name) const;
+    std::string next_map(std::string_view name) const { return map(name) + "+next"; }
+    std::string old_map(std::string_view name) const { return map(name) + "+old"; }
+
+  private:
+    std::string folder_;
+};
+
+// From the path of a program's pin back to its name.
+std::string version_of_pin(const std::string& path);
+
+// Their paths, sorted; none where there is no such folder.
+std::vector<std::string> files_in(const std::string& folder);
+
+struct Manifest {
+    struct Interface {
+        std::uint32_t ifindex = 0;
+        std::int64_t attached_unix_ms = 0; // 0 where nothing is attached
+        std::map<MapEntry, MapValue> owned;
+
+        bool operator==(const Interface&) const = default;
+    };
+
+    std::string boot_id;
+    std::uint64_t netns_cookie = 0;
+    std::uint64_t committed = 0; // the number of the last transaction that is whole
+    std::map<std::string, Interface> interfaces;
+
+    bool operator==(const Manifest&) const = default;
+};
+
+// A transaction that was begun: its entries are taken back from the last to the first.
+struct Journal {
+    std::uint64_t transaction = 0;
+    std::string interface;
+    std::vector<Undo> undo;
+
+    bool operator==(const Journal&) const = default;
+};
+
+// One owner at a time, by flock(2). Move-only; the lock goes with it, all else stays. Thread: none of its
+// own.
+class Instance {
+  public:
+    // Makes the folders, takes the lock, and reads what is there. Fails, each with what to do: the BPF file
+    // system is not mounted or not writable; another process owns the instance (says which); it was used in
+    // another network namespace; the manifest or the journal is damaged.
+    static Result<Instance> open(InstancePlace place, const KernelPort& kernel);
+
+    const InstancePlace& place() const { return place_; }
+    InterfacePins pins(std::string_view interface) const { return {place_, interface}; }
+    std::string definitions_path(std::string_view interface) const;
+    Result<void> make_folders(std::string_view interface) const;
+
+    std::vector<std::string> pinned_interfaces() const; // sorted
+
+    const Manifest& manifest() const { return manifest_; }
+    // Of a transaction that its process did not finish; none where all was well.
+    const std::optional<Journal>& unfinished() const { return unfinished_; }
+
+    // Whether a journal could not be removed: the next transaction must write one of its own over it.
+    bool journal_stays() const { return journal_stays_; }
+    // Begins the journal of the next transaction; from here on, each undo is written before its step is made.
+    Result<void> begin(const std::string& interface);
+    Result<void> note(const Undo& undo);
+    // From here on, this is what the interface is, and the journal is void; none: nothing of it is ours any
+    // more. Where it fails, the transaction must be taken back.
+    Result<void> commit(const std::string& interface, std::optional<Manifest::Interface> now);
+    // After everything was taken back.
+    Result<void> abandon();
+    // What could not be taken back stays unfinished: the next transaction and the next owner try again.
+    Result<void> keep(const std::string& interface, const std::vector<Undo>& undo);
+
+    // Removes the folders of pins that are empty, and the files of the instance.
+    Result<void> remove();
+
+  private:
+    Instance() = default;
+    std::string journal_path() const;
+    std::string manifest_path() const;
+    std::string definitions_folder() const;
+    Result<void> read_state();
+
+    InstancePlace place_;
+    const KernelPort* kernel_ = nullptr;
+    Descriptor lock_;
+    Manifest manifest_;
+    std::optional<Journal> unfinished_;
+    bool journal_stays_ = false;
+};
+
+std::string to_text(const Manifest& manifest);
+Result<Manifest> read_manifest(std::string_view text);
+// A last line that was cut off is left out: its step was not made.
+Result<Journal> read_journal(std::string_view text);
+
+} // namespace homeostat::bpf

@@ -1,0 +1,96 @@
+#include "adapters/bpf/datapath/link_facts.hpp"
+
+#include "adapters/bpf/descriptor.hpp"
+
+#include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+namespace homeostat::bpf {
+
+namespace {
+
+constexpr std::size_t answer_bytes_max = 32'768; // what the kernel puts into one message
+
+struct CloseSocket {
+    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
+
+std::string text_of(const nlattr* attribute) {
+    return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0 ? "" : mnl_attr_get_str(attribute);
+}
+
+std::string name_of(unsigned ifindex) {
+    std::array<char, IF_NAMESIZE> name{};
+    return ::if_indextoname(ifindex, name.data()) != nullptr ? name.data() : "";
+}
+
+int read_info(const nlattr* attribute, void* data) {
+    auto& facts = *static_cast<LinkFacts*>(data);
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) facts.kind = text_of(attribute);
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_SLAVE_KIND) facts.master_kind = text_of(attribute);
+    return MNL_CB_OK;
+}
+
+int read_attribute(const nlattr* attribute, void* data) {
+    auto& facts = *static_cast<LinkFacts*>(data);
+    const auto type = mnl_attr_get_type(attribute);
+    const bool is_number = mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0;
+    if (type == IFLA_MTU && is_number) facts.mtu = mnl_attr_get_u32(attribute);
+    if (type == IFLA_MASTER && is_number) facts.master = name_of(mnl_attr_get_u32(attribute));
+    return type == IFLA_LINKINFO ? mnl_attr_parse_nested(attribute, read_info, data) : MNL_CB_OK;
+}
+
+int read_link(const nlmsghdr* message, void* data) {
+    return mnl_attr_parse(message, sizeof(ifinfomsg), read_attribute, data);
+}
+
+bool ask_rtnetlink(unsigned ifindex, LinkFacts& facts) {
+    const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return false;
+    alignas(nlmsghdr) std::array<char, 256> bytes{};
+    nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());
+    request->nlmsg_type = RTM_GETLINK;
+    request->nlmsg_flags = NLM_F_REQUEST;
+    auto* body = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg)));
+    body->ifi_index = static_cast<int>(ifindex);
+    if (mnl_socket_sendto(socket.get(), request, request->nlmsg_len) < 0) return false;
+    std::vector<char> answer(answer_bytes_max);
+    const ssize_t size = mnl_socket_recvfrom(socket.get(), answer.data(), answer.size());
+    return size > 0 &&
+           mnl_cb_run(answer.data(), static_cast<std::size_t>(size), 0, 0, read_link, &facts) >= 0;
+}
+
+// `command` points to a struct of <linux/ethtool.h>.
+bool ask_ethtool(const std::string& interface, void* command) {
+    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    interface.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = static_cast<char*>(command);
+    return ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
+}
+
+} // namespace
+
+std::optional<LinkFacts> link_facts(unsigned ifindex) {
+    LinkFacts facts;
+    if (!ask_rtnetlink(ifindex, facts)) return std::nullopt;
+    const std::string name = name_of(ifindex);
+    ethtool_drvinfo driver{};
+    driver.cmd = ETHTOOL_GDRVINFO;
+    if (ask_ethtool(name, &driver)) facts.driver = driver.driver;
+    ethtool_value flags{.cmd = ETHTOOL_GFLAGS, .data = 0};
+    facts.lro = ask_ethtool(name, &flags) && (flags.data & ETH_FLAG_LRO) != 0;
+    return facts;
+}
+
+} // namespace homeostat::bpf

@@ -1,0 +1,90 @@
+#include "adapters/bpf/datapath/recovery.hpp"
+
+#include "adapters/bpf/datapath/datapath.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace homeostat::bpf {
+
+namespace {
+
+// A packet that came by before the program was there may still be on its way to the guard.
+Result<void> disarm(const KernelPort& kernel, Guard& guard) {
+    if (const int error = kernel.wait_for_programs(); error != 0)
+        return failure("the guard stays armed: wait for running programs: " + errno_text(error), -error);
+    auto disarmed = guard.disarm();
+    return disarmed ? disarmed
+                    : failure("the guard stays armed: " + disarmed.error().what, disarmed.error().number);
+}
+
+} // namespace
+
+std::string take_back_all(Instance& instance, const KernelPort& kernel, const std::string& interface,
+                          const std::vector<Undo>& undo) {
+    const InterfacePins pins = instance.pins(interface);
+    std::string failures;
+    std::vector<Undo> left;
+    for (const Undo& one : std::views::reverse(undo)) {
+        const auto undone = take_back(kernel, pins, interface, one);
+        if (undone) continue;
+        failures += "; undoing failed: " + undone.error().what;
+        left.push_back(one);
+    }
+    std::ranges::reverse(left);
+    const auto noted = left.empty() ? instance.abandon() : instance.keep(interface, left);
+    return failures + (noted ? "" : "; " + noted.error().what);
+}
+
+std::string disarm_guard(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface) {
+    auto guard = Guard::adopt(kernel, pins, ::if_nametoindex(interface.c_str()));
+    if (!guard) return "; " + guard.error().what;
+    if (!*guard) return "";
+    const auto disarmed = disarm(kernel, **guard);
+    return disarmed ? "" : "; " + disarmed.error().what;
+}
+
+Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface) {
+    if (!interface.guard_is_armed || !interface.guard) return {};
+    auto disarmed = disarm(kernel, *interface.guard);
+    interface.guard_is_armed = !disarmed;
+    return disarmed;
+}
+
+std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {
+    if (!instance.unfinished()) return "";
+    const Journal journal = *instance.unfinished();
+    std::string failures = take_back_all(instance, kernel, journal.interface, journal.undo);
+    if (failures.empty())
+        failures = disarm_guard(kernel, instance.pins(journal.interface), journal.interface);
+    std::string lost;
+    for (const Undo& undo : journal.undo)
+        if (const auto* discarded = std::get_if<DiscardNextMap>(&undo))
+            lost += (lost.empty() ? "" : ", ") + discarded->map;
+    return journal.interface + ": a change that was cut short was taken back" +
+           (lost.empty() ? "" : "; what the new program wrote meanwhile is lost in map " + lost) +
+           (failures.empty() ? "" : ", not wholly" + failures);
+}
+
+unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface) {
+    const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
+    if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
+    if (interface.link || ifindex == 0) return ifindex;
+    if (auto link = XdpLink::adopt(kernel, interface.pins, ifindex)) interface.link = std::move(*link);
+    return ifindex;
+}
+
+std::string follow_with_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex) {
+    if (!interface.programs.has_twins()) return "the program has no TC twin";
+    if (interface.guard && interface.guard->is_live(ifindex)) return "";
+    interface.guard.reset();
+    auto guard = Guard::open(kernel, interface.pins, ifindex, interface.guard_kind);
+    if (!guard) return guard.error().what;
+    interface.guard = std::move(*guard);
+    return "";
+}
+
+} // namespace homeostat::bpf

@@ -1,0 +1,42 @@
+// Putting right what time and other people do: a change that was not finished, a device that went and came
+// back.
+#pragma once
+
+#include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "knowledge/error.hpp"
+
+#include <string>
+#include <vector>
+
+namespace homeostat::bpf {
+
+struct ManagedInterface;
+
+// Takes back all of it, the last first; a guard stays as it is. Where something cannot be taken back, that is
+// kept in the journal. Returns what went wrong; "" where all went well.
+std::string take_back_all(Instance& instance, const KernelPort& kernel, const std::string& interface,
+                          const std::vector<Undo>& undo);
+
+// Has the guard that is pinned for the interface pass again, where there is one. Returns why it does not; ""
+// where it does.
+std::string disarm_guard(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface);
+
+// After a switch: waits until no packet can be on its way past XDP, and has the guard pass again. Until then
+// the packets that XDP passes are judged a second time, by the twin. This is no part of the transaction: the
+// switch is done when the new program is there.
+Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface);
+
+// What a process that was killed had begun and not finished: what should be is decided anew. Returns what to
+// tell of it; "" where there was nothing.
+std::string take_back_unfinished(Instance& instance, const KernelPort& kernel);
+
+// The interface's device as it is now. Its link is given up where it is another device's, and taken up again
+// where the device came back. 0: there is none.
+unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface);
+
+// Has the device guarded that the interface is now, where a program has a twin. Returns why it is not; ""
+// where it is.
+std::string follow_with_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex);
+
+} // namespace homeostat::bpf

@@ -1,0 +1,54 @@
+// What is attached to interfaces, by whom, and since when: for people. Nothing is changed, whoever's it is.
+#pragma once
+
+#include "adapters/bpf/datapath/instance.hpp"
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace homeostat::bpf {
+
+// Whose program it is, as far as the kernel tells.
+struct Owner {
+    enum class Kind {
+        homeostat,  // an instance of ours pins its link
+        dispatcher, // libxdp's
+        link,       // a bpf_link of somebody's
+        netlink,    // as by `ip link`: nobody holds it
+        unknown,    // to ask takes CAP_SYS_ADMIN
+    };
+    Kind kind = Kind::unknown;
+    std::string instance;               // of homeostat
+    std::vector<std::string> pins;      // of the link
+    std::vector<std::string> processes; // that hold the link: "systemd (1)"
+};
+
+struct SurveyedProgram {
+    std::string hook; // "xdp skb", "xdp drv", "xdp hw", "tcx ingress", "tcx egress"
+    std::uint32_t id = 0;
+    std::string name;    // the kernel's, at most 15 characters
+    std::string tag;     // of its instructions, in hexadecimal
+    std::string version; // of ours: the name of its pin, "guard@0123456789ab"
+    std::int64_t loaded_unix_ms = 0;
+    std::uint64_t run_count = 0; // since the kernel's statistics are on
+    std::uint64_t run_ns = 0;
+    Owner owner;
+};
+
+struct SurveyedInterface {
+    std::string name;
+    unsigned ifindex = 0;
+    bool up = false;
+    std::vector<SurveyedProgram> programs; // XDP first
+};
+
+// The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails
+// where one that is named is not there. `bpffs` is where our instances' pins are.
+Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
+                                                         const std::string& bpffs);
+
+} // namespace homeostat::bpf

@@ -1,0 +1,272 @@
+#include "adapters/bpf/datapath/xdp_link.hpp"
+
+#include "adapters/bpf/datapath/link_facts.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+
+#include <cerrno>
+#include <tuple>
+
+namespace homeostat::bpf {
+
+namespace {
+
+// "bond bond0", "bridge br0"
+std::string master_of(const LinkFacts& facts) {
+    return (facts.master_kind.empty() ? "" : facts.master_kind + " ") + facts.master;
+}
+
+std::string cause_of_mtu(const LinkFacts& facts) {
+    return "the MTU is too large (" + std::to_string(facts.mtu) +
+           (facts.kind == "veth" ? ", and that of the other end of the veth counts too" : "") +
+           ") for a program without multi-buffer support; lower the MTU, or build the program as "
+           "SEC(\"xdp.frags\")";
+}
+
+// What is known to keep a driver from native XDP, of this interface.
+std::string cause_of_driver(const LinkFacts& facts) {
+    std::string cause = "the driver has no native XDP";
+    if (!facts.driver.empty()) cause = "the driver (" + facts.driver + ") has no native XDP";
+    cause += ", or not with the interface's features";
+    if (facts.lro) cause += "; large receive offload is on: 'ethtool -K IFACE lro off'";
+    if (facts.master_kind == "bond")
+        cause += "; it is part of " + master_of(facts) + ": attach to that, or take it out";
+    return cause;
+}
+
+std::string cause_of_occupied(const LinkFacts& facts, unsigned ifindex) {
+    if (const auto there = attached_program(ifindex); there && *there)
+        return describe(**there) + " is already attached";
+    const unsigned master = facts.master.empty() ? 0 : ::if_nametoindex(facts.master.c_str());
+    if (const auto there = attached_program(master); master != 0 && there && *there)
+        return "it is part of " + master_of(facts) + ", and " + describe(**there) + " is attached there";
+    return "another program is already attached";
+}
+
+// Link creation carries no message of the kernel's, so the known causes are told by number.
+std::string known_cause(int number, XdpMode mode, unsigned ifindex) {
+    const LinkFacts facts = link_facts(ifindex).value_or(LinkFacts{});
+    switch (number) {
+    case EEXIST:
+    case EBUSY:
+        return cause_of_occupied(facts, ifindex);
+    case ERANGE:
+        return cause_of_mtu(facts);
+    case EOPNOTSUPP:
+    case EINVAL:
+        if (mode == XdpMode::hw)
+            return "hw takes a NIC that offloads programs, and a program that was loaded for it";
+        if (mode == XdpMode::drv) return cause_of_driver(facts);
+        return "the interface does not take this program";
+    case ENODEV:
+        return "the interface is gone";
+    default:
+        return {};
+    }
+}
+
+std::string reason(int error, const std::string& cause) {
+    return errno_text(error) + (cause.empty() ? "" : ": " + cause) + capability_hint(error);
+}
+
+// The pinned program with this id, and its pin's name; empty where there is none.
+std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, const InterfacePins& pins,
+                                                  std::uint32_t id) {
+    for (const std::string& path : files_in(pins.programs())) {
+        Descriptor program(kernel.open_pin(path));
+        if (program && id_of_program(program.get()) == id) return {std::move(program), version_of_pin(path)};
+    }
+    return {};
+}
+
+} // namespace
+
+Hook hook_of(XdpMode mode) {
+    switch (mode) {
+    case XdpMode::skb:
+        return Hook::xdp_skb;
+    case XdpMode::drv:
+        return Hook::xdp_drv;
+    case XdpMode::hw:
+        return Hook::xdp_hw;
+    }
+    return Hook::xdp_skb;
+}
+
+Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
+    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
+    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
+        return failure(
+            "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
+    switch (shown.attach_mode) {
+    case XDP_ATTACHED_DRV:
+        return AttachedProgram{shown.prog_id, XdpMode::drv};
+    case XDP_ATTACHED_SKB:
+        return AttachedProgram{shown.prog_id, XdpMode::skb};
+    case XDP_ATTACHED_HW:
+        return AttachedProgram{shown.prog_id, XdpMode::hw};
+    case XDP_ATTACHED_MULTI:
+        if (shown.drv_prog_id != 0) return AttachedProgram{shown.drv_prog_id, XdpMode::drv};
+        if (shown.skb_prog_id != 0) return AttachedProgram{shown.skb_prog_id, XdpMode::skb};
+        return AttachedProgram{shown.hw_prog_id, XdpMode::hw};
+    default:
+        return std::nullopt;
+    }
+}
+
+std::string program_name(std::uint32_t program_id) {
+    const Descriptor program(bpf_prog_get_fd_by_id(program_id));
+    if (!program) return {};
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 ? info.name : "";
+}
+
+std::string describe(const AttachedProgram& program) {
+    const std::string name = program_name(program.id);
+    const std::string_view known = name == "xdp_dispatcher" ? ", the dispatcher of libxdp" : "";
+    return "program " + std::to_string(program.id) +
+           (name.empty() ? "" : " (" + name + std::string(known) + ")") + " in mode " +
+           std::string(to_text(program.mode));
+}
+
+std::uint32_t id_of_program(int program) {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
+}
+
+Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
+                                const PinnedProgram& program, const std::string& interface, unsigned ifindex,
+                                XdpMode mode, std::int64_t* accepted_ns) {
+    Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
+    const std::int64_t accepted = monotonic_ns();
+    if (!created) {
+        const int error = -created.get();
+        return failure("attach to " + interface + " in mode " + std::string(to_text(mode)) + ": " +
+                           reason(error, known_cause(error, mode, ifindex)),
+                       error);
+    }
+    XdpLink link(kernel, pins, std::move(created), ifindex, mode);
+    if (auto held = link.hold(program); !held) return std::unexpected(held.error());
+    if (const int error = kernel.unpin(pins.link()); error != 0 && error != -ENOENT)
+        return failure("remove the pin of the link before: " + errno_text(error), -error);
+    if (const int error = kernel.pin(link.link_.get(), pins.link()); error != 0)
+        return failure("pin the link at " + pins.link() + ": " + errno_text(error), -error);
+    if (auto shown = link.verify(program.descriptor); !shown) {
+        // What is not as it was meant must not stay.
+        const auto removed = link.remove();
+        return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what),
+                       shown.error().number);
+    }
+    if (accepted_ns != nullptr) *accepted_ns = accepted;
+    return link;
+}
+
+Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                              unsigned ifindex) {
+    Descriptor pinned(kernel.open_pin(pins.link()));
+    if (!pinned && pinned.get() != -ENOENT)
+        return failure("open the pin " + pins.link() + ": " + errno_text(pinned.get()), -pinned.get());
+    if (!pinned || ifindex == 0) return std::nullopt;
+    XdpLink link(kernel, pins, std::move(pinned), ifindex, XdpMode::skb);
+    bpf_link_info info{};
+    if (const int error = kernel.link_info(link.link_.get(), info); error != 0)
+        return failure("ask about a link: " + errno_text(error), -error);
+    if (info.xdp.ifindex != ifindex) return std::nullopt;
+    const auto shown = attached_program(ifindex, kernel);
+    if (!shown) return std::unexpected(shown.error());
+    if (!*shown || (*shown)->id != info.prog_id) return std::nullopt;
+    link.mode_ = (*shown)->mode;
+    link.program_id_ = info.prog_id;
+    std::tie(link.program_, link.version_) = pinned_program(kernel, pins, info.prog_id);
+    return link;
+}
+
+bool XdpLink::is_live(unsigned ifindex) const {
+    if (ifindex != ifindex_) return false;
+    bpf_link_info info{};
+    const auto shown = attached_program(ifindex, *kernel_);
+    // What cannot be asked at the moment is taken to be as it was.
+    if (!shown || kernel_->link_info(link_.get(), info) != 0) return true;
+    return info.xdp.ifindex == ifindex && *shown && (*shown)->id == info.prog_id;
+}
+
+std::string XdpLink::other_program(std::uint32_t id) const {
+    const std::string name = program_name(id);
+    return "the link holds program " + std::to_string(id) + (name.empty() ? "" : " (" + name + ")") +
+           ", no longer " + std::to_string(program_id_) +
+           " that we attached: somebody else changed it; detach it, or stop whoever did";
+}
+
+Result<void> XdpLink::require_ours() const {
+    bpf_link_info info{};
+    if (const int error = kernel_->link_info(link_.get(), info); error != 0)
+        return failure("ask about a link: " + errno_text(error), -error);
+    if (!version_.empty() && info.prog_id == program_id_) return {};
+    return failure("update link: " + errno_text(EPERM) + ": " + other_program(info.prog_id), EPERM);
+}
+
+Result<void> XdpLink::hold(const PinnedProgram& program) {
+    auto held = duplicate(program.descriptor);
+    if (!held) return std::unexpected(held.error());
+    program_ = std::move(*held);
+    program_id_ = id_of_program(program.descriptor);
+    version_ = program.version;
+    return {};
+}
+
+Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
+    if (auto ours = require_ours(); !ours) return ours;
+    if (id_of_program(program.descriptor) == program_id_) return {};
+    auto held = duplicate(program.descriptor); // before anything is changed
+    if (!held) return std::unexpected(held.error());
+    const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
+    const std::int64_t accepted = monotonic_ns();
+    if (error != 0) {
+        // The kernel says EPERM not only where privileges are missing, but also where the link's program is
+        // another one than expected.
+        if (error == -EPERM)
+            if (auto ours = require_ours(); !ours) return ours;
+        return failure("update link: " + reason(error, error == -ENOLINK ? "the interface is gone" : ""),
+                       -error);
+    }
+    const auto shown = verify(program.descriptor);
+    const int back = shown ? 0 : kernel_->update_link(link_.get(), program_.get(), program.descriptor);
+    if (shown || back != 0) {
+        program_ = std::move(*held);
+        program_id_ = id_of_program(program.descriptor);
+        version_ = program.version;
+    }
+    if (!shown)
+        return failure(shown.error().what + (back == 0 ? "" : "; and going back failed: " + errno_text(back)),
+                       shown.error().number);
+    if (accepted_ns != nullptr) *accepted_ns = accepted;
+    return {};
+}
+
+Result<void> XdpLink::remove() {
+    const int detached = kernel_->detach_link(link_.get());
+    if (detached != 0) return failure("detach link: " + reason(detached, {}), -detached);
+    const int unpinned = kernel_->unpin(pins_.link());
+    link_ = Descriptor();
+    if (unpinned != 0 && unpinned != -ENOENT)
+        return failure("unpin the link: " + errno_text(unpinned), -unpinned);
+    return {};
+}
+
+Result<void> XdpLink::verify(int program) const {
+    const std::uint32_t id = id_of_program(program);
+    const auto shown = attached_program(ifindex_, *kernel_);
+    if (!shown) return std::unexpected(shown.error());
+    if (*shown && (*shown)->id == id && (*shown)->mode == mode_) return {};
+    return failure("the kernel accepted program " + std::to_string(id) + " in mode " +
+                       std::string(to_text(mode_)) + " but shows " + (*shown ? describe(**shown) : "none"),
+                   EIO);
+}
+
+} // namespace homeostat::bpf

@@ -1,0 +1,95 @@
+// An XDP program on an interface by a pinned bpf_link, and what the kernel says is attached there.
+#pragma once
+
+#include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/descriptor.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "knowledge/datapath.hpp"
+#include "knowledge/error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace homeostat::bpf {
+
+// What RTM_GETLINK shows on an interface of the calling thread's network namespace.
+struct AttachedProgram {
+    std::uint32_t id;
+    XdpMode mode;
+};
+
+// The program that handles packets: native before generic before offloaded, where there are several.
+Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex,
+                                                        const KernelPort& kernel = KernelPort());
+
+Hook hook_of(XdpMode mode);
+
+// The program's name in the kernel (15 characters at most), or "" where that may not be asked.
+std::string program_name(std::uint32_t program_id);
+
+// "program 17 (xdp_pass) in mode skb"; libxdp's dispatcher, which runs several programs, is told as such.
+std::string describe(const AttachedProgram& program);
+
+// Of a program's descriptor; 0 where it is none.
+std::uint32_t id_of_program(int program);
+
+// A program, and the name of its pin (see instance.hpp).
+struct PinnedProgram {
+    int descriptor; // not owned
+    std::string version;
+};
+
+// A link that is pinned: the program stays attached when this object or its process ends, until remove().
+// Every change is read back: success is what the kernel shows. Move-only. Thread: that of the datapath.
+class XdpLink {
+  public:
+    // Fails with the errno and its known causes on this interface, and leaves nothing attached. `interface`
+    // is for the text. A pin of a link that is dead is replaced. `accepted_ns` becomes CLOCK_MONOTONIC when
+    // the kernel took the program.
+    static Result<XdpLink> attach(const KernelPort& kernel, const InterfacePins& pins,
+                                  const PinnedProgram& program, const std::string& interface,
+                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr);
+
+    // The pinned link, where it holds the device that has this index here, and the device shows its program:
+    // after a move between network namespaces the bare index alone may name another device. Otherwise none,
+    // and the pin is left as it is. `ifindex` may be 0.
+    static Result<std::optional<XdpLink>> adopt(const KernelPort& kernel, const InterfacePins& pins,
+                                                unsigned ifindex);
+
+    // Whether adopt() would find it still.
+    bool is_live(unsigned ifindex) const;
+    // Fails where somebody else put a program of theirs into the link.
+    Result<void> require_ours() const;
+
+    XdpMode mode() const { return mode_; }
+    std::uint32_t program_id() const { return program_id_; }
+    // "" where it holds a program that is not pinned by us.
+    const std::string& version() const { return version_; }
+
+    // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that
+    // was put there. On failure the old program goes on.
+    Result<void> update(const PinnedProgram& program, std::int64_t* accepted_ns = nullptr);
+
+    // Detaches and unpins. Once it was detached it is gone, also where this fails.
+    Result<void> remove();
+
+  private:
+    XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
+        : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
+    Result<void> verify(int program) const;
+    Result<void> hold(const PinnedProgram& program);
+    std::string other_program(std::uint32_t id) const;
+
+    const KernelPort* kernel_;
+    InterfacePins pins_;
+    Descriptor link_;
+    unsigned ifindex_;
+    XdpMode mode_;
+    Descriptor program_; // what the link holds; empty where that was none of ours
+    std::uint32_t program_id_ = 0;
+    std::string version_;
+};
+
+} // namespace homeostat::bpf

@@ -1,0 +1,247 @@
+// Programs that somebody else attached, and that are to be replaced.
+#include "adapters/bpf/datapath/foreign.hpp"
+#include "adapters/lab/bpf_mount.hpp"
+#include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/transaction_states.hpp"
+
+#include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+
+namespace homeostat::bpf {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ForeignTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        auto lab = lab::Lab::create("hbfo" + std::to_string(::getpid()));
+        ASSERT_TRUE(lab) << lab.error().what;
+        lab_.emplace(std::move(*lab));
+        auto mount = lab::BpfMount::create();
+        ASSERT_TRUE(mount) << mount.error().what;
+        mount_.emplace(std::move(*mount));
+        state_ = mount_->path() + "-state";
+        auto entered = lab_->host.enter();
+        ASSERT_TRUE(entered) << entered.error().what;
+        entered_.emplace(std::move(*entered));
+        index_ = ::if_nametoindex("lab0");
+        open();
+    }
+
+    void TearDown() override {
+        if (datapath_) {
+            EXPECT_TRUE(datapath_->detach_all());
+        }
+        datapath_.reset();
+        std::error_code error;
+        fs::remove_all(state_, error);
+    }
+
+    // "first" and "second" have twins, "plain" has none.
+    void open(KernelPort kernel = KernelPort()) {
+        datapath_.reset();
+        DatapathOptions options = options_at(mount_->path(), state_);
+        options.kernel = std::move(kernel);
+        auto programs = state_programs();
+        programs.push_back(source("plain", "twins", "first"));
+        auto opened = XdpDatapath::open(std::move(options), programs, {"lab0"});
+        ASSERT_TRUE(opened) << opened.error().what;
+        datapath_ = std::move(*opened);
+    }
+
+    Outcome apply(std::vector<Step> steps) {
+        return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
+    }
+
+    std::uint32_t shown() {
+        const auto program = attached_program(index_);
+        return program && *program ? (*program)->id : 0;
+    }
+
+    // Returns the program's number.
+    std::uint32_t attach_by_ip() {
+        const auto attached =
+            lab::ip("link set dev lab0 xdpgeneric obj " + object_path("with_twin") + " sec xdp");
+        EXPECT_TRUE(attached) << attached.error().what;
+        return shown();
+    }
+
+    static Descriptor load_theirs(const char* name = "theirs") {
+        const bpf_insn pass[] = {
+            {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+            {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+        LIBBPF_OPTS(bpf_prog_load_opts, options);
+        options.expected_attach_type = BPF_XDP;
+        return Descriptor(bpf_prog_load(BPF_PROG_TYPE_XDP, name, "GPL", pass, std::size(pass), &options));
+    }
+
+    bool is_foreign_pinned() {
+        for (const auto& pin : fs::directory_iterator(
+                 InterfacePins(options_at(mount_->path(), state_).place, "lab0").programs()))
+            if (version_of_pin(pin.path()).starts_with("foreign@")) return true;
+        return false;
+    }
+
+    std::optional<lab::Lab> lab_;
+    std::optional<lab::BpfMount> mount_;
+    std::optional<lab::Entered> entered_;
+    std::string state_;
+    unsigned index_ = 0;
+    std::unique_ptr<XdpDatapath> datapath_;
+};
+
+TEST_F(ForeignTest, AProgramOfIpLinkIsReplacedUnderTheGuard) {
+    const std::uint32_t theirs = attach_by_ip();
+    ASSERT_NE(theirs, 0u);
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::drv}}});
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.actual.xdp->program, "second");
+    EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::drv);
+    EXPECT_EQ(outcome.actual.xdp->program_id, shown());
+    ASSERT_TRUE(outcome.gap);
+    EXPECT_GT(outcome.gap->ns, 0);
+    EXPECT_TRUE(outcome.gap->covered);
+    ASSERT_EQ(outcome.notes.size(), 1u);
+    EXPECT_NE(outcome.notes[0].find("replaced foreign program " + std::to_string(theirs)), std::string::npos)
+        << outcome.notes[0];
+    EXPECT_NE(outcome.notes[0].find("attached over netlink"), std::string::npos) << outcome.notes[0];
+    EXPECT_FALSE(is_foreign_pinned());
+}
+
+TEST_F(ForeignTest, AnotherProcesssLinkIsDetachedByItsNumber) {
+    const Descriptor program = load_theirs();
+    const KernelPort kernel;
+    const Descriptor link(kernel.create_link(program.get(), index_, Hook::xdp_drv));
+    ASSERT_TRUE(link);
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::skb}}});
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.actual.xdp->program, "second");
+    EXPECT_NE(outcome.notes.at(0).find("attached by link "), std::string::npos) << outcome.notes[0];
+    bpf_link_info info{};
+    ASSERT_EQ(kernel.link_info(link.get(), info), 0);
+    EXPECT_EQ(info.xdp.ifindex, 0u) << "it is dead";
+}
+
+TEST_F(ForeignTest, AProgramThatSomebodyPutIntoOurLinkIsReplacedToo) {
+    ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}}).ok);
+    const Descriptor program = load_theirs();
+    const Descriptor link(
+        bpf_obj_get(InterfacePins(options_at(mount_->path(), state_).place, "lab0").link().c_str()));
+    ASSERT_EQ(bpf_link_update(link.get(), program.get(), nullptr), 0);
+    ASSERT_EQ(datapath_->read_back().at("lab0").xdp->program, "foreign:theirs");
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::drv}}});
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.actual.xdp->program, "second");
+}
+
+TEST_F(ForeignTest, WhereOursCannotBeAttachedTheOneOfIpLinkIsThereAgain) {
+    const std::uint32_t theirs = attach_by_ip();
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::hw}}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_EQ(outcome.error.find("undoing failed"), std::string::npos) << outcome.error;
+    EXPECT_EQ(shown(), theirs);
+    ASSERT_TRUE(outcome.gap) << "it was gone for a while";
+    EXPECT_FALSE(is_foreign_pinned());
+}
+
+TEST_F(ForeignTest, WhereOursCannotBeAttachedALinkIsGoneAndThatIsTold) {
+    const Descriptor program = load_theirs();
+    const Descriptor link(KernelPort().create_link(program.get(), index_, Hook::xdp_drv));
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::hw}}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("was attached by a bpf_link, which nobody can make again but its owner"),
+              std::string::npos)
+        << outcome.error;
+    EXPECT_EQ(shown(), 0u);
+}
+
+TEST_F(ForeignTest, AGapThatMayBeTooLongIsNotMade) {
+    const std::uint32_t theirs = attach_by_ip();
+    const GapLimit limit{.max = Duration{1}, .expected_ns = {}};
+    const Outcome outcome = apply({ReplaceForeignXdp{"plain", {XdpMode::skb}, limit}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("xdp.max_gap is 1ms"), std::string::npos) << outcome.error;
+    EXPECT_FALSE(outcome.gap);
+    EXPECT_EQ(shown(), theirs);
+}
+
+TEST_F(ForeignTest, ThatHasGoneByItselfLeavesOursToBeAttached) {
+    const Outcome outcome = apply({ReplaceForeignXdp{"first", {XdpMode::drv}}});
+    ASSERT_TRUE(outcome.ok) << outcome.error;
+    EXPECT_EQ(outcome.actual.xdp->program, "first");
+    EXPECT_FALSE(apply({ReplaceForeignXdp{"second", {XdpMode::drv}}}).ok) << "ours is not foreign";
+}
+
+TEST_F(ForeignTest, TheDispatcherOfLibxdpIsToldAsSuch) {
+    const Descriptor program = load_theirs("xdp_dispatcher");
+    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(index_), program.get(), XDP_FLAGS_SKB_MODE, nullptr), 0);
+    const Outcome outcome = apply({AttachXdp{"first", {XdpMode::drv}}});
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("(xdp_dispatcher, the dispatcher of libxdp) in mode skb is attached"),
+              std::string::npos)
+        << outcome.error;
+    EXPECT_NE(outcome.error.find("on_foreign = \"replace\""), std::string::npos) << outcome.error;
+    EXPECT_TRUE(apply({ReplaceForeignXdp{"first", {XdpMode::drv}}}).ok);
+}
+
+TEST_F(ForeignTest, WhicheverCallFailsTheirsOrOursIsAttached) {
+    const Descriptor program = load_theirs();
+    const auto turn = std::make_shared<std::pair<int, int>>(); // of this call; of the one that fails
+    open(KernelPort([turn](KernelCall) { return ++turn->first == turn->second ? -ENOMEM : 0; }));
+    int failed = 0;
+    int calls = 1;
+    for (int failing = 1; failing <= calls; ++failing) {
+        SCOPED_TRACE("call " + std::to_string(failing));
+        ASSERT_EQ(bpf_xdp_attach(static_cast<int>(index_), program.get(), XDP_FLAGS_SKB_MODE, nullptr), 0);
+        const std::uint32_t theirs = shown();
+        *turn = {0, failing};
+        const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::drv}}});
+        calls = std::max(calls, turn->first);
+        *turn = {0, 0};
+        EXPECT_EQ(outcome.ok, shown() != theirs) << outcome.error;
+        EXPECT_NE(shown(), 0u) << outcome.error;
+        EXPECT_EQ(outcome.error.find("undoing failed"), std::string::npos) << outcome.error;
+        failed += outcome.ok ? 0 : 1;
+        if (outcome.ok) {
+            ASSERT_TRUE(apply({DetachXdp{}}).ok);
+        } else {
+            ASSERT_EQ(bpf_xdp_detach(static_cast<int>(index_), XDP_FLAGS_SKB_MODE, nullptr), 0);
+        }
+    }
+    EXPECT_GT(failed, 10);
+}
+
+TEST_F(ForeignTest, IsAttachedAgainByTheNextProcessWhereThisOneIsKilledInBetween) {
+    const std::uint32_t theirs = attach_by_ip();
+    datapath_.reset();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const auto detached = std::make_shared<bool>(false);
+        open(KernelPort([detached](KernelCall call) {
+            if (call == KernelCall::detach_xdp) *detached = true;
+            if (call == KernelCall::create_link && *detached) ::_exit(42);
+            return 0;
+        }));
+        apply({ReplaceForeignXdp{"second", {XdpMode::drv}}});
+        ::_exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_EQ(WEXITSTATUS(status), 42);
+    ASSERT_EQ(shown(), 0u) << "the gap is open";
+    open();
+    EXPECT_EQ(shown(), theirs);
+    EXPECT_FALSE(is_foreign_pinned());
+    EXPECT_EQ(datapath_->notes().at(0), "lab0: a change that was cut short was taken back");
+}
+
+} // namespace
+} // namespace homeostat::bpf
