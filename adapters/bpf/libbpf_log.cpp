@@ -1,7 +1,5 @@
 #include "adapters/bpf/libbpf_log.hpp"
 
-#include "adapters/bpf/objects/verdict.hpp"
-
 #include <bpf/libbpf.h>
 
 #include <cstdarg>
@@ -45,11 +43,6 @@ std::string LogCapture::last_line() const {
     line = line.substr(line.rfind('\n') + 1);
     if (line.starts_with("libbpf: ")) line.remove_prefix(8);
     return std::string(line);
-}
-
-std::string LogCapture::verifier_verdict() const {
-    const auto verdict = read_verdict(verifier_log(text_));
-    return verdict ? to_text(*verdict) : "";
 }
 
 std::string_view verifier_log(std::string_view said) {

@@ -20,9 +20,6 @@ class LogCapture {
     // The last line, without libbpf's prefix: the nearest cause; "" where nothing was said.
     std::string last_line() const;
 
-    // Of a rejected program: the verifier's verdict in words (see verdict.hpp); "" where there is none.
-    std::string verifier_verdict() const;
-
   private:
     std::string text_;
     std::string* outer_;

@@ -3,6 +3,7 @@
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/objects/verdict.hpp"
 #include "bpf/map_merge.h"
 
 #include <bpf/bpf.h>
@@ -100,8 +101,8 @@ std::string why_not_loaded(int error, bool cpus_are_offline, const LogCapture& l
     ::uname(&names);
     if (std::string why = migration_obstacle(probe_features(), cpus_are_offline, names.release); !why.empty())
         return why;
-    const std::string verdict = log.verifier_verdict();
-    return errno_text(error) + ": " + (verdict.empty() ? log.last_line() : verdict);
+    const auto verdict = read_verdict(verifier_log(log.text()));
+    return errno_text(error) + ": " + (verdict ? to_text(*verdict) : log.last_line());
 }
 
 Result<std::uint32_t> run_program(const bpf_object* object, const char* name) {
