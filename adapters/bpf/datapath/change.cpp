@@ -109,10 +109,13 @@ Result<void> Change::perform(const AttachXdp& step) {
     return hand_over(*handover);
 }
 
+// That the link still holds the program that we put there is for the kernel to compare.
 Result<void> Change::perform(const ReplaceXdp& step) {
-    const auto ifindex = find_interface();
-    if (!ifindex) return std::unexpected(ifindex.error());
-    if (auto held = require_link(*ifindex); !held) return held;
+    if (!is_where_it_was(interface_)) {
+        const auto ifindex = find_interface();
+        if (!ifindex) return std::unexpected(ifindex.error());
+        if (auto held = require_link(*ifindex); !held) return held;
+    }
     const auto loaded = interface_.programs.program(step.program);
     if (!loaded) return std::unexpected(loaded.error());
     auto handover = prepare_handover();
@@ -133,6 +136,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const XdpMode before = interface_.link->mode();
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     if (auto noted = note_xdp(); !noted) return noted;
     const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
@@ -190,6 +194,7 @@ Result<void> Change::perform(const DetachXdp&) {
     if (!ifindex) return std::unexpected(ifindex.error());
     if (!interface_.link) return refuse_foreign(*ifindex);
     const std::uint32_t id = interface_.link->program_id();
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     if (auto noted = note_xdp(); !noted) return noted;
     if (auto removed = interface_.link->remove(); !removed) return removed;
     interface_.link.reset();
@@ -301,7 +306,6 @@ Result<void> Change::note(Undo undo) {
 
 Result<void> Change::note_xdp() {
     if (!interface_.link) return note(RestoreXdp{});
-    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
 }
 

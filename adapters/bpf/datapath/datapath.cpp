@@ -84,6 +84,10 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
         !taken_back.empty())
         datapath->notes_.push_back(std::move(taken_back));
+    if (auto watch = DeviceWatch::open())
+        datapath->devices_ = std::move(*watch);
+    else
+        datapath->notes_.push_back("changes of programs will take longer: " + watch.error().what);
     if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
     for (const std::string& name : interfaces) {
         auto interface = datapath->open_interface(name, programs);
@@ -134,6 +138,7 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                .pins = pins,
                                .programs = std::move(*loaded),
                                .link = std::move(*link),
+                               .devices = devices_ ? &*devices_ : nullptr,
                                .guard = std::nullopt,
                                .guard_kind = options_.guard_kind,
                                .owned = {},

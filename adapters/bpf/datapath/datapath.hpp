@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath/anchors.hpp"
+#include "adapters/bpf/datapath/device_watch.hpp"
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/programs.hpp"
@@ -35,7 +36,9 @@ struct ManagedInterface {
     InterfacePins pins;
     LoadedPrograms programs;
     std::optional<XdpLink> link;
-    std::optional<Guard> guard; // where a program has a twin, from the first transaction on
+    DeviceWatch* devices = nullptr;       // of the datapath
+    std::uint64_t devices_generation = 0; // at which the link was seen to be on the interface's device
+    std::optional<Guard> guard;           // where a program has a twin, from the first transaction on
     std::optional<Guard::Kind> guard_kind;
     bool guard_is_armed = false;        // a switch is over: stand_down() is due
     std::map<MapEntry, MapValue> owned; // as they were set
@@ -109,6 +112,7 @@ class XdpDatapath final : public Datapath {
 
     DatapathOptions options_;
     std::optional<Instance> instance_;
+    std::optional<DeviceWatch> devices_;
     std::vector<ManagedInterface> interfaces_;
     Anchors anchors_;
     std::map<std::string, Error, std::less<>> rejected_;

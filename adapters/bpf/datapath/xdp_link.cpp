@@ -221,8 +221,7 @@ Result<void> XdpLink::hold(const PinnedProgram& program) {
 }
 
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
-    if (auto ours = require_ours(); !ours) return ours;
-    if (id_of_program(program.descriptor) == program_id_) return {};
+    if (program.version == version_) return require_ours();
     auto held = duplicate(program.descriptor); // before anything is changed
     if (!held) return std::unexpected(held.error());
     const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());

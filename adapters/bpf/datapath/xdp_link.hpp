@@ -65,11 +65,12 @@ class XdpLink {
 
     XdpMode mode() const { return mode_; }
     std::uint32_t program_id() const { return program_id_; }
+    unsigned ifindex() const { return ifindex_; }
     // "" where it holds a program that is not pinned by us.
     const std::string& version() const { return version_; }
 
     // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that
-    // was put there. On failure the old program goes on.
+    // was put there: the kernel compares them. On failure the old program goes on.
     Result<void> update(const PinnedProgram& program, std::int64_t* accepted_ns = nullptr);
 
     // Detaches and unpins. Once it was detached it is gone, also where this fails.
