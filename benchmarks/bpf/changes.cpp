@@ -10,6 +10,7 @@
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 
+#include <bpf/libbpf.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -166,6 +167,23 @@ class BareLink {
     Descriptor link_;
 };
 
+// From the file until it is verified and in the kernel, and the same by libbpf alone.
+void load(const std::string& program, Series& ours, Series& bare) {
+    const std::vector<ProgramSource> all = programs();
+    const ProgramSource& source = *std::ranges::find(all, program, &ProgramSource::name);
+    {
+        const std::int64_t start = monotonic_ns();
+        const auto loaded = must(LoadedPrograms::load({source}));
+        must(loaded.program(program));
+        ours.ns.push_back(monotonic_ns() - start);
+    }
+    const std::int64_t start = monotonic_ns();
+    bpf_object* const object = bpf_object__open_file(source.path.c_str(), nullptr);
+    if (object == nullptr || bpf_object__load(object) != 0) throw std::runtime_error("load " + source.path);
+    bare.ns.push_back(monotonic_ns() - start);
+    bpf_object__close(object);
+}
+
 void two_ip_commands(Series& series) {
     const std::string program = " obj " + object_folder + "/xdp_counter.bpf.o sec xdp.frags";
     must(lab::ip("link set lab0 xdpdrv" + program));
@@ -188,7 +206,11 @@ void run(int rounds) {
                             {"mode switch, and until the guard was disarmed by a read-back"},
                             {"bpf_link_update, not anchored"},
                             {"detach and attach in the other mode, not anchored"},
-                            {"two `ip link set` commands, to switch the mode"}};
+                            {"two `ip link set` commands, to switch the mode"},
+                            {"load of xdp_counter"},
+                            {"the same by libbpf alone"},
+                            {"load of xdp_guard and its twin"},
+                            {"the same by libbpf alone"}};
     {
         BareLink bare(true);
         for (int i = 0; i < rounds; ++i) bare.replace(all[0], false);
@@ -205,6 +227,10 @@ void run(int rounds) {
         for (int i = 0; i < rounds / 10; ++i) bare.switch_mode(all[7]);
     }
     for (int i = 0; i < rounds / 20; ++i) two_ip_commands(all[8]);
+    for (int i = 0; i < rounds / 10; ++i) {
+        load("counter", all[9], all[10]);
+        load("guard", all[11], all[12]);
+    }
     print(all);
     std::error_code error;
     std::filesystem::remove_all(state_folder(), error);
