@@ -243,7 +243,7 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
     Error refusals{ladder.empty() ? "no mode is allowed" : "", EINVAL};
     for (const XdpMode mode : ladder) {
         auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version},
-                                    interface_.name, ifindex, mode, &accepted_ns_);
+                                    interface_.name, ifindex, mode, &accepted_ns_, interface_.messages);
         if (link) {
             interface_.link = std::move(*link);
             interface_.attached_unix_ms = unix_ms();

@@ -36,6 +36,7 @@ struct ManagedInterface {
     InterfacePins pins;
     LoadedPrograms programs;
     std::optional<XdpLink> link;
+    AttachMessages* messages = nullptr;   // of the datapath
     DeviceWatch* devices = nullptr;       // of the datapath
     std::uint64_t devices_generation = 0; // at which the link was seen to be on the interface's device
     std::optional<Guard> guard;           // where a program has a twin, from the first transaction on
@@ -113,6 +114,7 @@ class XdpDatapath final : public Datapath {
     DatapathOptions options_;
     std::optional<Instance> instance_;
     std::optional<DeviceWatch> devices_;
+    std::optional<AttachMessages> messages_; // none: attachments fail with a number and its known causes
     std::vector<ManagedInterface> interfaces_;
     Anchors anchors_;
     std::map<std::string, Error, std::less<>> rejected_;

@@ -1,8 +1,8 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 
 #include "adapters/bpf/descriptor.hpp"
+#include "adapters/bpf/netlink_socket.hpp"
 
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -20,10 +20,6 @@ namespace homeostat::bpf {
 namespace {
 
 constexpr std::size_t answer_bytes_max = 32'768; // what the kernel puts into one message
-
-struct CloseSocket {
-    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
 
 std::string text_of(const nlattr* attribute) {
     return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0 ? "" : mnl_attr_get_str(attribute);
@@ -55,7 +51,7 @@ int read_link(const nlmsghdr* message, void* data) {
 }
 
 bool ask_rtnetlink(unsigned ifindex, LinkFacts& facts) {
-    const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
     if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return false;
     alignas(nlmsghdr) std::array<char, 256> bytes{};
     nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());

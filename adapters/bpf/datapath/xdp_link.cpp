@@ -142,13 +142,18 @@ std::uint32_t id_of_program(int program) {
 
 Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
                                 const PinnedProgram& program, const std::string& interface, unsigned ifindex,
-                                XdpMode mode, std::int64_t* accepted_ns) {
+                                XdpMode mode, std::int64_t* accepted_ns, AttachMessages* messages) {
+    if (messages != nullptr) messages->forget();
     Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
     const std::int64_t accepted = monotonic_ns();
     if (!created) {
         const int error = -created.get();
+        const std::string said = messages != nullptr ? messages->newest() : "";
+        const std::string known = known_cause(error, mode, ifindex);
+        const std::string cause =
+            said.empty() ? known : "the kernel says '" + said + "'" + (known.empty() ? "" : "; " + known);
         return failure("attach to " + interface + " in mode " + std::string(to_text(mode)) + ": " +
-                           reason(error, known_cause(error, mode, ifindex)),
+                           reason(error, cause),
                        error);
     }
     XdpLink link(kernel, pins, std::move(created), ifindex, mode);

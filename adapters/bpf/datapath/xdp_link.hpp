@@ -1,6 +1,7 @@
 // An XDP program on an interface by a pinned bpf_link, and what the kernel says is attached there.
 #pragma once
 
+#include "adapters/bpf/datapath/attach_messages.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/kernel_port.hpp"
@@ -47,10 +48,11 @@ class XdpLink {
   public:
     // Fails with the errno and its known causes on this interface, and leaves nothing attached. `interface`
     // is for the text. A pin of a link that is dead is replaced. `accepted_ns` becomes CLOCK_MONOTONIC when
-    // the kernel took the program.
+    // the kernel took the program; `messages`, where there are any, have the kernel's own words.
     static Result<XdpLink> attach(const KernelPort& kernel, const InterfacePins& pins,
                                   const PinnedProgram& program, const std::string& interface,
-                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr);
+                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr,
+                                  AttachMessages* messages = nullptr);
 
     // The pinned link, where it holds the device that has this index here, and the device shows its program:
     // after a move between network namespaces the bare index alone may name another device. Otherwise none,

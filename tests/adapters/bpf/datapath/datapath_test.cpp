@@ -319,6 +319,10 @@ TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
     EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
               std::string::npos)
         << outcome.error;
+    // Since Linux 6.6 in the kernel's own words, too.
+    if (AttachMessages::listen()) {
+        EXPECT_NE(outcome.error.find("the kernel says '"), std::string::npos) << outcome.error;
+    }
 }
 
 TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
