@@ -122,7 +122,9 @@ Result<void> Change::perform(const ReplaceXdp& step) {
     if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
     auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
-    return updated ? hand_over(*handover) : updated;
+    if (!updated) return updated;
+    interface_.attached_unix_ms = unix_ms();
+    return hand_over(*handover);
 }
 
 // The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,

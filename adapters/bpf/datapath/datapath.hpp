@@ -52,6 +52,9 @@ struct DatapathOptions {
     bool anchored = true;                  // see anchors.hpp
     std::optional<Guard::Kind> guard_kind; // none: what the kernel has
     KernelPort kernel;
+    // For a command on one interface: what the instance has on others stays, and the program that is attached
+    // goes by its name.
+    bool leaves_others = false;
     std::string
         map_merger{}; // our map_merge.bpf.o; without it no map whose definition changed is carried over
 };
@@ -62,6 +65,11 @@ struct DatapathOptions {
 // network namespace.
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place,
                                                  const KernelPort& kernel = KernelPort());
+
+// The same for some of its interfaces; the others stay as they are.
+Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
+                                                   const std::vector<std::string>& interfaces,
+                                                   const KernelPort& kernel = KernelPort());
 
 // Interfaces are found by name at the time of each step, in the calling thread's network namespace. What is
 // attached is pinned: it stays when the datapath is destroyed, or the process ends by whatever cause, and the

@@ -31,7 +31,10 @@ std::string cause_of_mtu(const LinkFacts& facts) {
 std::string cause_of_driver(const LinkFacts& facts) {
     std::string cause = "the driver has no native XDP";
     if (!facts.driver.empty()) cause = "the driver (" + facts.driver + ") has no native XDP";
-    cause += ", or not with the interface's features";
+    if (!facts.xdp_features)
+        cause += ", or not with the interface's features";
+    else if ((*facts.xdp_features & xdp_basic) != 0)
+        cause += " with the interface's features as they are, though it tells of it";
     if (facts.lro) cause += "; large receive offload is on: 'ethtool -K IFACE lro off'";
     if (facts.master_kind == "bond")
         cause += "; it is part of " + master_of(facts) + ": attach to that, or take it out";
