@@ -63,6 +63,18 @@ void note_health(EngineState& state, SensorSeries& sensor, const SampleBatch& ba
     sensor.refused += batch.refused;
 }
 
+// What was tried on one device says nothing of the next one: that is not to wait for a retry.
+void forget_device(TargetMemory& target) {
+    target.last_steps.clear();
+    target.settled.clear();
+    target.begun.clear();
+    target.held_back = false;
+    target.gap_newest.reset();
+    target.gap_longest_ns.reset();
+    target.climb_at.reset();
+    target.climbs_failed = 0;
+}
+
 } // namespace
 
 void take_batch(EngineState& state, const SampleBatch& batch, Decisions& decisions) {
@@ -99,27 +111,29 @@ void take_observed(EngineState& state, const std::string& interface, const Actua
     }
     // Whether the interface is there at all, link events tell.
     ActualInterface& actual = known->second;
-    if (state.knowledge.targets[interface].in_flight || observed.index != actual.index) return;
-    if (observed.xdp != actual.xdp) {
+    TargetMemory& target = state.knowledge.targets[interface];
+    if (target.in_flight || observed.index != actual.index) return;
+    if (observed.xdp != actual.xdp && !target.unread) {
         decisions.messages.push_back("drift on " + interface + ": " + name_of(actual.xdp) +
                                      " was attached, now it is " + name_of(observed.xdp));
-        state.knowledge.targets[interface].last_steps.clear(); // the same steps again are no repetition
+        target.last_steps.clear(); // the same steps again are no repetition
     }
+    target.unread = false;
     actual.xdp = observed.xdp;
     actual.entries = observed.entries;
 }
 
 void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) {
-    ActualInterface& actual = state.knowledge.actual[link.interface];
-    if (actual.present != link.present)
+    const auto [known, is_new] = state.knowledge.actual.try_emplace(link.interface);
+    ActualInterface& actual = known->second;
+    if (!is_new && actual.present != link.present)
         decisions.messages.push_back("interface " + link.interface +
                                      (link.present ? " is there" : " is gone"));
-    // What hung on an interface, and what was learned of it, goes with it; the maps are ours and stay.
-    const bool other_device = actual.index != 0 && link.index != actual.index;
-    if (!link.present || other_device) {
+    // What hung on a device, and what was learned of it, goes with it; the maps are ours and stay.
+    if (!link.present || link.index != actual.index) {
         actual.xdp.reset();
-        state.knowledge.targets[link.interface].gap_newest.reset();
-        state.knowledge.targets[link.interface].gap_longest_ns.reset();
+        forget_device(state.knowledge.targets[link.interface]);
+        state.knowledge.targets[link.interface].unread = link.present;
     }
     actual.present = link.present;
     actual.up = link.up;

@@ -42,7 +42,7 @@ class Sensor {
     // polled. It stays owned by the sensor.
     virtual int descriptor() const { return -1; }
 
-    // Whether what becomes readable is worth a tick of its own.
+    // Whether samples that become readable are worth a tick of their own; a change of a link always is.
     virtual bool urgent() const { return false; }
 };
 

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <csignal>
 #include <optional>
+#include <set>
+#include <string>
 #include <unistd.h>
 #include <utility>
 
@@ -32,6 +34,7 @@ struct Runner::Loop {
     EngineState state;
     asio::io_context context{1};
     asio::steady_timer timer{context};
+    asio::steady_timer read_back_timer{context};
     asio::signal_set signals{context};
     std::vector<std::unique_ptr<asio::posix::stream_descriptor>> descriptors;
     asio::thread_pool worker{1};
@@ -39,6 +42,7 @@ struct Runner::Loop {
     Inputs queue;
     std::size_t queued = 0;
     bool reading_back = false;
+    std::set<std::string> changed_meanwhile; // interfaces whose links changed while what is attached is read
     bool urgent_posted = false;
     bool stopping = false;
     std::size_t in_flight = 0;
@@ -59,7 +63,11 @@ struct Runner::Loop {
     void run_tick(bool periodic);
     void execute(const PlannedTransaction& planned);
     void finish(Outcome outcome);
+    void wait_read_back();
     void ask_read_back();
+    void take_read_back(ActualState seen);
+    bool is_news(const std::string& interface, const ActualInterface& seen) const;
+    void follow_links(const std::vector<LinkEvent>& links);
     bool make_room();
 };
 
@@ -77,6 +85,8 @@ void Runner::Loop::run() {
     for (Service* service : ports.services) service->start(context, state);
     timer.expires_after(std::chrono::seconds{0});
     wait_period();
+    read_back_timer.expires_after(options.read_back_every);
+    wait_read_back();
     context.run();
     worker.join();
 }
@@ -103,7 +113,6 @@ void Runner::Loop::wait_period() {
 void Runner::Loop::on_period() {
     for (Sensor* sensor : ports.sensors) enqueue(read(*sensor));
     run_tick(true);
-    ask_read_back();
     auto next = timer.expiry() + options.period;
     const auto now = asio::steady_timer::clock_type::now();
     if (next < now) {
@@ -122,9 +131,10 @@ void Runner::Loop::wait_readable(std::size_t index) {
             Sensor& sensor = *ports.sensors[index];
             Readings readings = read(sensor);
             const bool worth_a_tick =
-                sensor.urgent() && std::ranges::any_of(readings.batches, [](const SampleBatch& batch) {
-                    return !batch.samples.empty();
-                });
+                !readings.links.empty() ||
+                (sensor.urgent() && std::ranges::any_of(readings.batches, [](const SampleBatch& batch) {
+                     return !batch.samples.empty();
+                 }));
             enqueue(std::move(readings));
             if (worth_a_tick) post_urgent();
             wait_readable(index);
@@ -155,7 +165,19 @@ void Runner::Loop::enqueue(Readings readings) {
         }
         queue.readings.batches.push_back(std::move(batch));
     }
+    follow_links(readings.links);
     std::ranges::move(readings.links, std::back_inserter(queue.readings.links));
+}
+
+// What was read of a device that is gone, or is being read, is no longer to be believed.
+void Runner::Loop::follow_links(const std::vector<LinkEvent>& links) {
+    for (const LinkEvent& link : links) {
+        const auto seen = queue.observed.find(link.interface);
+        if (seen != queue.observed.end() && (!link.present || seen->second.index != link.index))
+            queue.observed.erase(seen);
+        if (reading_back) changed_meanwhile.insert(link.interface);
+    }
+    if (!links.empty()) ask_read_back();
 }
 
 // Urgent ticks coalesce: whatever is readable by now comes into the same one.
@@ -193,6 +215,7 @@ void Runner::Loop::execute(const PlannedTransaction& planned) {
 // An outcome is never dropped, whatever the queue holds: the engine waits for it.
 void Runner::Loop::finish(Outcome outcome) {
     --in_flight;
+    queue.observed.erase(outcome.interface); // on the one worker it was read before
     queue.outcomes.push_back(std::move(outcome));
     if (stopping)
         begin_stop();
@@ -200,23 +223,50 @@ void Runner::Loop::finish(Outcome outcome) {
         post_urgent();
 }
 
-// Link operations of others send no event, so what is attached is read back each period, one reading at a
-// time. On the one worker it comes back in order with the outcomes.
+// Link operations of others send no event, so what is attached is read back all the time.
+void Runner::Loop::wait_read_back() {
+    read_back_timer.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopping) return;
+        ask_read_back();
+        read_back_timer.expires_after(options.read_back_every);
+        wait_read_back();
+    });
+}
+
+// One reading at a time. On the one worker it comes back in order with the outcomes.
 void Runner::Loop::ask_read_back() {
-    if (std::exchange(reading_back, true)) return;
+    if (stopping || std::exchange(reading_back, true)) return;
     asio::post(worker, [this, guard = asio::make_work_guard(context)] {
         ActualState observed = ports.datapath->read_back();
-        asio::post(context, [this, seen = std::move(observed)]() mutable {
-            reading_back = false;
-            queue.observed = std::move(seen);
-        });
+        asio::post(context,
+                   [this, seen = std::move(observed)]() mutable { take_read_back(std::move(seen)); });
     });
+}
+
+void Runner::Loop::take_read_back(ActualState seen) {
+    reading_back = false;
+    const std::set<std::string> changed = std::exchange(changed_meanwhile, {});
+    for (const std::string& interface : changed) seen.erase(interface);
+    if (std::ranges::any_of(seen, [this](const auto& one) { return is_news(one.first, one.second); }))
+        post_urgent();
+    queue.observed = std::move(seen);
+    if (!changed.empty()) ask_read_back();
+}
+
+// Whether a tick would make something of it.
+bool Runner::Loop::is_news(const std::string& interface, const ActualInterface& seen) const {
+    const auto known = state.knowledge.actual.find(interface);
+    const auto target = state.knowledge.targets.find(interface);
+    if (known == state.knowledge.actual.end() || target == state.knowledge.targets.end()) return true;
+    if (target->second.in_flight || known->second.index != seen.index) return false;
+    return target->second.unread || known->second.xdp != seen.xdp || known->second.entries != seen.entries;
 }
 
 void Runner::Loop::begin_stop() {
     if (!std::exchange(stopping, true))
         for (Service* service : ports.services) service->stop();
     timer.cancel();
+    read_back_timer.cancel();
     signals.cancel(); // but stay caught: a second one must not cut the end short
     for (auto& descriptor : descriptors)
         if (descriptor) descriptor->cancel();

@@ -27,7 +27,8 @@ struct RunnerPorts {
 
 struct RunnerOptions {
     Duration period{100};
-    bool handle_signals = true; // from construction on: SIGINT and SIGTERM stop, SIGHUP reloads
+    Duration read_back_every{100}; // at least; a change of a link is followed by one at once
+    bool handle_signals = true;    // from construction on: SIGINT and SIGTERM stop, SIGHUP reloads
 };
 
 class Runner {

@@ -16,11 +16,11 @@ EngineState::EngineState(GenerationPtr first)
 namespace {
 
 void monitor(EngineState& state, const Inputs& inputs, Decisions& decisions) {
-    for (const auto& [interface, actual] : inputs.observed)
-        take_observed(state, interface, actual, decisions);
     for (const Outcome& outcome : inputs.outcomes) note_outcome(state.knowledge, outcome, inputs.now);
     decisions.outcomes = inputs.outcomes;
     for (const LinkEvent& link : inputs.readings.links) take_link(state, link, decisions);
+    for (const auto& [interface, actual] : inputs.observed)
+        take_observed(state, interface, actual, decisions);
     for (const SampleBatch& batch : inputs.readings.batches) take_batch(state, batch, decisions);
     state.ticks_skipped += inputs.ticks_skipped;
     if (inputs.inputs_dropped > 0)

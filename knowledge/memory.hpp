@@ -82,6 +82,7 @@ struct AdaptationMemory {
 // An interface that changes are made to. One transaction at a time; failures are retried with back-off.
 struct TargetMemory {
     std::optional<TransactionId> in_flight;
+    bool unread = false; // another device has the name now, and what is attached to it was not read back yet
     std::vector<Step> last_steps;
     std::vector<XdpMode> settled; // the ladder for which the present mode was found
     unsigned failures = 0;        // in a row, of the same steps

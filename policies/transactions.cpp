@@ -90,7 +90,7 @@ void note_climb(TargetMemory& target, bool ok) {
 void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) {
     for (const auto& [interface, desired] : knowledge.desired) {
         TargetMemory& target = knowledge.targets[interface];
-        if (target.in_flight) continue;
+        if (target.in_flight || target.unread) continue;
         const ActualInterface& actual = knowledge.actual[interface];
         std::vector<Step> steps = reconcile(desired, actual, target.settled);
         const bool is_climb = steps.empty();
@@ -126,7 +126,8 @@ void plan_transactions(Knowledge& knowledge, Instant now, Decisions& decisions) 
 void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
     // Whether the interface is there at all, link events tell; of another device, this outcome says nothing.
     const auto [known, is_new] = knowledge.actual.try_emplace(outcome.interface, outcome.actual);
-    if (!is_new && known->second.index == outcome.actual.index) {
+    const bool is_unread = knowledge.targets[outcome.interface].unread;
+    if (!is_new && !is_unread && known->second.index == outcome.actual.index) {
         known->second.xdp = outcome.actual.xdp;
         known->second.entries = outcome.actual.entries;
     }

@@ -214,10 +214,8 @@ const Decisions& Simulation::Play::step() {
     inputs.periodic = now == next_periodic_;
     advance_world(now, inputs);
     telemetry.collect(now, test.start, inputs.periodic, inputs.readings);
-    if (inputs.periodic) {
-        next_periodic_ += test_case.period;
-        inputs.observed = datapath.read_back();
-    }
+    if (inputs.periodic) next_periodic_ += test_case.period;
+    if (inputs.periodic || !inputs.readings.links.empty()) inputs.observed = datapath.read_back();
     decisions = tick(state, inputs);
     for (const PlannedTransaction& transaction : decisions.transactions) begin(transaction, now);
     return decisions;

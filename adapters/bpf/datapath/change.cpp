@@ -248,6 +248,9 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
                                     interface_.name, ifindex, mode, &accepted_ns_, interface_.messages);
         if (link) {
             interface_.link = std::move(*link);
+            // The index may have become that of another device just before.
+            if (::if_nametoindex(interface_.name.c_str()) != ifindex)
+                return failure("the interface went away, or another device has its name", ENODEV);
             interface_.attached_unix_ms = unix_ms();
             if (!refusals.what.empty())
                 notes_.push_back(interface_.name + ": fell to mode " + std::string(to_text(mode)) + ": " +

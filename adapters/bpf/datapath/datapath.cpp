@@ -33,6 +33,10 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     if (!guard) return std::unexpected(guard.error());
     if (*guard)
         if (auto removed = (*guard)->remove(); !removed) return removed;
+    if (auto off = XdpLink::take_off_elsewhere(kernel, pins, ifindex); !off)
+        return std::unexpected(off.error());
+    if (auto off = Guard::take_off_elsewhere(kernel, pins, ifindex); !off)
+        return std::unexpected(off.error());
     std::vector<std::string> left = files_in(pins.programs());
     std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
     for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
@@ -269,6 +273,9 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
 
 ActualState XdpDatapath::read_back() {
     ActualState state;
+    // First of all what is to leave a device that got the name of another interface.
+    for (ManagedInterface& interface : interfaces_)
+        if (!is_where_it_was(interface)) follow_device(options_.kernel, interface);
     for (ManagedInterface& interface : interfaces_) {
         stand_down(options_.kernel, interface); // where that fails, the next time tries again
         state.emplace(interface.name, read_back(interface));

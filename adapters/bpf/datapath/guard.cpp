@@ -53,6 +53,20 @@ Result<std::optional<Guard>> Guard::adopt(const KernelPort& kernel, const Interf
     return guard.is_live(ifindex) ? std::optional(std::move(guard)) : std::nullopt;
 }
 
+Result<bool> Guard::take_off_elsewhere(const KernelPort& kernel, const InterfacePins& pins,
+                                       unsigned ifindex) {
+    Guard guard(kernel, pins, ifindex, Kind::tcx);
+    guard.link_ = Descriptor(kernel.open_pin(pins.guard()));
+    bpf_link_info info{};
+    if (!guard.link_ || kernel.link_info(guard.link_.get(), info) != 0 || info.xdp.ifindex == 0) return false;
+    std::vector<std::uint32_t> shown;
+    if (info.xdp.ifindex == ifindex && (kernel.query_tcx(ifindex, Hook::tcx_ingress, shown) != 0 ||
+                                        std::ranges::find(shown, info.prog_id) != shown.end()))
+        return false;
+    if (auto removed = guard.remove(); !removed) return std::unexpected(removed.error());
+    return true;
+}
+
 // A bare index may be that of another device in another network namespace, so the device must show the
 // program, too.
 bool Guard::is_live(unsigned ifindex) const {

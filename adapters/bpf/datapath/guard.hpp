@@ -33,6 +33,10 @@ class Guard {
     // The one that stands there already, on the device that has this index here; none where there is none.
     static Result<std::optional<Guard>> adopt(const KernelPort& kernel, const InterfacePins& pins,
                                               unsigned ifindex);
+    // Takes off the pinned one of TCX where it stands on another device, wherever that is now; true where it
+    // did. What cannot be asked is left as it is.
+    static Result<bool> take_off_elsewhere(const KernelPort& kernel, const InterfacePins& pins,
+                                           unsigned ifindex);
     // Whether adopt() would find it still.
     bool is_live(unsigned ifindex) const;
 
@@ -45,6 +49,7 @@ class Guard {
     Result<void> remove();
 
     Kind kind() const { return kind_; }
+    unsigned ifindex() const { return ifindex_; }
 
   private:
     Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)

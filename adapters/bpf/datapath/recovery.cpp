@@ -21,6 +21,19 @@ Result<void> disarm(const KernelPort& kernel, Guard& guard) {
                     : failure("the guard stays armed: " + disarmed.error().what, disarmed.error().number);
 }
 
+// A filter of clsact stays with a device that is renamed, and is known by its index alone.
+void take_off_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex) {
+    if (interface.guard && interface.guard->kind() == Guard::Kind::clsact &&
+        interface.guard->ifindex() != ifindex) {
+        (void)interface.guard->remove();
+        interface.guard.reset();
+    } else if (auto taken_off = Guard::take_off_elsewhere(kernel, interface.pins, ifindex);
+               taken_off && *taken_off) {
+        interface.guard.reset();
+    }
+    if (!interface.guard) interface.guard_is_armed = false;
+}
+
 } // namespace
 
 std::string take_back_all(Instance& instance, const KernelPort& kernel, const std::string& interface,
@@ -75,11 +88,15 @@ bool is_where_it_was(ManagedInterface& interface) {
 }
 
 unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface) {
+    const std::uint64_t before = interface.devices_generation;
     if (interface.devices != nullptr) interface.devices_generation = interface.devices->generation();
     const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
+    if (interface.devices == nullptr || before != interface.devices_generation)
+        take_off_guard(kernel, interface, ifindex);
     if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
-    if (interface.link || ifindex == 0) return ifindex;
+    if (interface.link) return ifindex;
     if (auto link = XdpLink::adopt(kernel, interface.pins, ifindex)) interface.link = std::move(*link);
+    if (!interface.link) (void)XdpLink::take_off_elsewhere(kernel, interface.pins, ifindex);
     return ifindex;
 }
 

@@ -35,8 +35,9 @@ std::string take_back_unfinished(Instance& instance, const KernelPort& kernel);
 // be detached, or hold another program.
 bool is_where_it_was(ManagedInterface& interface);
 
-// The interface's device as it is now. Its link is given up where it is another device's, and taken up again
-// where the device came back. 0: there is none.
+// The interface's device as it is now. What hangs on a device that has the interface's name no longer, or
+// went to another network namespace, is taken off there: it is ours, and nobody would manage it. 0: there is
+// none.
 unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface);
 
 // Has the device guarded that the interface is now, where a program has a twin. Returns why it is not; ""

@@ -195,6 +195,26 @@ Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const In
     return link;
 }
 
+Result<bool> XdpLink::take_off_elsewhere(const KernelPort& kernel, const InterfacePins& pins,
+                                         unsigned ifindex) {
+    const Descriptor link(kernel.open_pin(pins.link()));
+    bpf_link_info info{};
+    if (!link || kernel.link_info(link.get(), info) != 0 || info.xdp.ifindex == 0) return false;
+    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
+    if (info.xdp.ifindex == ifindex) {
+        if (kernel.query_xdp(ifindex, shown) != 0) return false;
+        for (const std::uint32_t id : {shown.prog_id, shown.drv_prog_id, shown.skb_prog_id, shown.hw_prog_id})
+            if (id == info.prog_id) return false;
+    }
+    if (pinned_program(kernel, pins, info.prog_id).first)
+        if (const int error = kernel.detach_link(link.get()); error != 0 && error != -ENOLINK)
+            return failure("detach a link from a device that is no longer managed: " + errno_text(error),
+                           -error);
+    if (const int error = kernel.unpin(pins.link()); error != 0 && error != -ENOENT)
+        return failure("unpin " + pins.link() + ": " + errno_text(error), -error);
+    return true;
+}
+
 bool XdpLink::is_live(unsigned ifindex) const {
     if (ifindex != ifindex_) return false;
     bpf_link_info info{};

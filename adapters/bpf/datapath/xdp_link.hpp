@@ -60,6 +60,12 @@ class XdpLink {
     static Result<std::optional<XdpLink>> adopt(const KernelPort& kernel, const InterfacePins& pins,
                                                 unsigned ifindex);
 
+    // Detaches the pinned link where it holds another device than the one that has this index here, wherever
+    // that is now, and unpins it; true where it did. A program of somebody else in it stays, if they hold the
+    // link. What cannot be asked is left as it is.
+    static Result<bool> take_off_elsewhere(const KernelPort& kernel, const InterfacePins& pins,
+                                           unsigned ifindex);
+
     // Whether adopt() would find it still.
     bool is_live(unsigned ifindex) const;
     // Fails where somebody else put a program of theirs into the link.
