@@ -16,6 +16,7 @@
 
 #include <array>
 #include <filesystem>
+#include <utility>
 
 namespace homeostat::bpf {
 namespace {
@@ -491,14 +492,52 @@ TEST_F(DatapathTest, ADeviceThatMovedAwayIsNotTakenForAnotherOfItsIndex) {
     EXPECT_EQ(program_name(shown()->id), "count_drop");
 }
 
-TEST_F(DatapathTest, ADeviceThatComesBackFromAnotherNamespaceIsTakenUpAgain) {
+TEST_F(DatapathTest, ADeviceThatWentAndCameBackUnseenIsTakenUpAgain) {
     const Outcome attached = apply({AttachXdp{"pass", {XdpMode::drv}}});
     ASSERT_TRUE(attached.ok);
     ASSERT_TRUE(lab::ip("link set lab0 name away0"));
-    EXPECT_FALSE(datapath_->read_back().at("lab0").present);
     ASSERT_TRUE(lab::ip("link set away0 name lab0"));
     EXPECT_EQ(datapath_->read_back().at("lab0").xdp, attached.actual.xdp);
     EXPECT_TRUE(apply({ReplaceXdp{"drop"}}).ok);
+}
+
+TEST_F(DatapathTest, WhatIsOursIsTakenOffADeviceThatLostTheManagedName) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    EXPECT_FALSE(datapath_->read_back().at("lab0").present);
+    EXPECT_FALSE(shown("away0"));
+    ASSERT_TRUE(lab::ip("link set away0 name lab0"));
+    EXPECT_TRUE(apply({AttachXdp{"drop", {XdpMode::drv}}}).ok);
+}
+
+TEST_F(DatapathTest, ADeviceThatLostItsNameWhileNobodyLookedIsFoundAtTheStart) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    datapath_.reset();
+    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    open({"lo", "lab0"});
+    datapath_->read_back();
+    EXPECT_FALSE(shown("away0"));
+}
+
+// The kernel is asked to attach by the index, which another device may have by then.
+TEST_F(DatapathTest, ADeviceThatLosesItsNameWhileItIsAttachedKeepsNothing) {
+    datapath_.reset();
+    bool renamed = false;
+    DatapathOptions with = options();
+    with.kernel = KernelPort([&](KernelCall call) {
+        if (call == KernelCall::create_link && !std::exchange(renamed, true))
+            EXPECT_TRUE(lab::ip("link set lab0 name away0"));
+        return 0;
+    });
+    auto opened = XdpDatapath::open(std::move(with), {source("pass", "counting", "count_pass")}, {"lab0"});
+    ASSERT_TRUE(opened) << opened.error().what;
+    datapath_ = std::move(*opened);
+    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
+    EXPECT_TRUE(renamed);
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("another device has its name"), std::string::npos) << outcome.error;
+    EXPECT_FALSE(shown("away0"));
+    datapath_.reset(); // with what its port refers to
 }
 
 TEST_F(DatapathTest, OurProgramThatSomebodyReplacedInOurLinkIsNotTakenForOurs) {
