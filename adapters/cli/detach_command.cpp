@@ -1,11 +1,14 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/cli/command.hpp"
+#include "adapters/cli/controller_socket.hpp"
 #include "adapters/cli/mistakes.hpp"
+#include "adapters/cli/operator_desk.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <iostream>
 
 namespace homeostat::cli {
@@ -34,6 +37,7 @@ Exit code: 0 nothing of it is attached, 1 something still is, 2 the command was 
 int detach_command(const std::vector<std::string>& arguments) {
     CommandLine line{.name = "detach", .usage = usage, .notes = notes, .positional = "interface"};
     add_place_options(line.options);
+    add_socket_option(line.options);
     line.options.add_options()("json", "print what was detached as one JSON object");
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
@@ -48,6 +52,19 @@ int detach_command(const std::vector<std::string>& arguments) {
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
     if (!place) return refuse(teller, "nothing was detached", diagnostics);
+    if (!interfaces.empty() && is_owned(*place)) {
+        int code = exit_ok;
+        for (const std::string& interface : interfaces)
+            code = std::max(code, ask_controller(teller,
+                                                 {.command = "detach",
+                                                  .instance = place->name,
+                                                  .interface = interface,
+                                                  .program = {},
+                                                  .modes = {},
+                                                  .gap_max = {}},
+                                                 values));
+        return code;
+    }
     const auto detached =
         interfaces.empty() ? bpf::detach_instance(*place) : bpf::detach_interfaces(*place, interfaces);
     if (!detached) return refuse(teller, detached.error().what);
