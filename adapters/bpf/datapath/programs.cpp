@@ -111,6 +111,14 @@ std::string version_of(const ProgramSource& source, std::string_view bytes, cons
 
 } // namespace
 
+Result<std::string> version_of(const ProgramSource& source) {
+    const auto function = function_of(source);
+    if (!function) return std::unexpected(function.error());
+    const auto bytes = read_object(source.path);
+    if (!bytes) return std::unexpected(bytes.error());
+    return version_of(source, *bytes, *function);
+}
+
 Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& sources,
                                             std::optional<Pinning> pinning) {
     LoadedPrograms loaded;

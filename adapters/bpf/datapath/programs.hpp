@@ -33,6 +33,10 @@ struct ProgramSource {
     bool resets_maps = false; // a map that cannot go on starts anew, instead of being a reason for refusal
 };
 
+// The name of the pin that the program has, "guard@0123456789ab": its name, and what it is made of. Fails
+// where the object cannot be read, or has no such program.
+Result<std::string> version_of(const ProgramSource& source);
+
 // What two maps must agree on to be one.
 struct MapShape {
     std::uint32_t type = 0;
