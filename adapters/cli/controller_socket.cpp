@@ -1,6 +1,5 @@
 #include "adapters/cli/controller_socket.hpp"
 
-#include "adapters/bpf/kernel_port.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/file_texts.hpp"
 #include "adapters/control/client.hpp"
@@ -10,8 +9,6 @@
 #include <boost/json.hpp>
 #include <boost/program_options/value_semantic.hpp>
 
-#include <cerrno>
-#include <filesystem>
 #include <iostream>
 
 namespace homeostat::cli {
@@ -21,7 +18,7 @@ namespace json = boost::json;
 
 namespace {
 
-// A change waits for the one before it, and for the verifier nobody.
+// The programs are loaded already; a change may wait for the one before it.
 constexpr std::chrono::seconds patience{30};
 
 Result<std::string> socket_of_config(const std::string& file) {
@@ -57,11 +54,8 @@ void add_socket_option(po::options_description& options) {
 }
 
 bool is_owned(const bpf::InstancePlace& place) {
-    std::error_code error;
-    if (!std::filesystem::exists(place.state + "/" + place.name + "/lock", error)) return false;
-    const bpf::KernelPort kernel;
-    const auto instance = bpf::Instance::open(place, kernel);
-    return !instance && instance.error().number == EWOULDBLOCK;
+    const auto records = bpf::read_records(place);
+    return records && !records->owner.empty();
 }
 
 int tell_change(const Teller& teller, const json::object& change) {

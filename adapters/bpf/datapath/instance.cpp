@@ -100,7 +100,7 @@ Result<Descriptor> take_lock(const std::string& path) {
         return failure("another controller owns this instance" +
                            (length > 0 ? " (process " + std::string(owner.data()) + ")" : std::string()) +
                            "; stop it, or give this one a name of its own in controller.instance",
-                       EWOULDBLOCK);
+                       EBUSY);
     }
     if (!is_at(lock, path)) return failure("another controller is just ending; try again", EBUSY);
     const std::string pid = std::to_string(::getpid());
