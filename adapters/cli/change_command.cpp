@@ -52,6 +52,9 @@ packets meanwhile. On failure the old mode is back.
                                     "homeostat switch eth0 skb --max-gap 1ms", false};
 
 constexpr std::string_view notes_end = R"(
+While a controller runs, it makes the change: OBJECT is the name of one of its programs then, and what is asked for is
+the interface's baseline until it loads its configuration again. Policies stay above it.
+
 Exit code: 0 it is as asked, 1 it is not, and why, 2 the command was not understood.
 )";
 
