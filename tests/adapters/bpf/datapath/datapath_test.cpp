@@ -525,8 +525,9 @@ TEST_F(DatapathTest, ADeviceThatLosesItsNameWhileItIsAttachedKeepsNothing) {
     bool renamed = false;
     DatapathOptions with = options();
     with.kernel = KernelPort([&](KernelCall call) {
-        if (call == KernelCall::create_link && !std::exchange(renamed, true))
+        if (call == KernelCall::create_link && !std::exchange(renamed, true)) {
             EXPECT_TRUE(lab::ip("link set lab0 name away0"));
+        }
         return 0;
     });
     auto opened = XdpDatapath::open(std::move(with), {source("pass", "counting", "count_pass")}, {"lab0"});
