@@ -45,13 +45,13 @@ class Guard {
     Result<void> remove();
 
     Kind kind() const { return kind_; }
+    Filter filter() const; // where it stands, of clsact
 
   private:
     Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)
         : kernel_(&kernel), pins_(std::move(pins)), ifindex_(ifindex), kind_(kind) {}
     Result<void> hold(int program);
     Result<void> require_first(int program) const;
-    Filter filter() const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;
