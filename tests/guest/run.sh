@@ -47,7 +47,7 @@ for object in build/release/bpf/*.bpf.o build/release/tests/bpf/*.bpf.o; do
 done
 for worker in crash_worker handover_worker; do add "$tests/$worker"; done
 cat >"$files/guest.sh" <<END
-export HOMEOSTAT_LONG_TESTS=${HOMEOSTAT_LONG_TESTS:-}
+${HOMEOSTAT_LONG_TESTS:+export HOMEOSTAT_LONG_TESTS=1}
 failed=0
 run() {
     echo "guest: \$1"
@@ -74,19 +74,19 @@ options=(console=ttyS0 quiet loglevel=3 panic=-1 oops=panic nokaslr mitigations=
 # Two processors, but one thread: QEMU 7.2 loses a race with the kernel's patching of its own text otherwise, and
 # corrupts flags after cmpxchg16b.
 boot() {
+    code=0
     : >"$work/verdict"
     timeout --foreground -k 10 "$seconds_max" qemu-system-x86_64 -M pc,usb=off,vmport=off,hpet=off \
         -accel tcg,thread=single -cpu max,cx16=off,la57=off -m "$memory_mib" -smp 2 -nodefaults -no-user-config \
-        -display none -serial stdio -serial "file:$work/verdict" -no-reboot \
-        -kernel "$folder/vmlinuz" -initrd "$work/initrd" -append "${options[*]}" </dev/null |
-        tr -d '\r' | tee "$work/log"
-    return "${PIPESTATUS[0]}"
+        -display none -serial "file:$work/console" -serial "file:$work/verdict" -no-reboot \
+        -kernel "$folder/vmlinuz" -initrd "$work/initrd" -append "${options[*]}" </dev/null || code=$?
+    tr -d '\r' <"$work/console" >"$work/log"
+    cat "$work/log"
 }
 
 # A guest that dies without a verdict is QEMU's doing, once.
-code=0
 for _ in 1 2; do
-    boot || code=$?
+    boot
     [ "$code" != 124 ] || { echo "the guest did not end within $seconds_max seconds" && exit 1; }
     [ ! -s "$work/verdict" ] || break
     echo "the guest ended without a verdict (QEMU's exit code $code)"
@@ -95,9 +95,9 @@ done
 grep -E '^guest: |^\[  (PASSED|FAILED|SKIPPED) ' "$work/log" | sed "s/^/$version: /" || true
 # A program in which every test was skipped showed nothing.
 started=$(grep -c '^guest: [a-z_]*$' "$work/log" || true)
-ran=$(grep -cE '^\[  PASSED  \] [1-9]' "$work/log" || true)
-if [ "$(tr -dc 0-9 <"$work/verdict")" != 0 ] || [ "$started" != $# ] || [ "$ran" != $# ]; then
-    echo "Linux $version: $ran of $# test programs passed"
+bad=$(grep -cE '^guest: [a-z_]*: exit code|^\[  PASSED  \] 0 tests' "$work/log" || true)
+if [ "$(tr -dc 0-9 <"$work/verdict")" != 0 ] || [ "$started" != $# ] || [ "$bad" != 0 ]; then
+    echo "Linux $version: not all of $# test programs passed"
     exit 1
 fi
 echo "Linux $version: all of $# test programs passed"
