@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/change.hpp"
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
+#include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/datapath/undo.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -35,6 +36,7 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
         if (auto removed = (*guard)->remove(); !removed) return removed;
     std::vector<std::string> left = files_in(pins.programs());
     std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
+    if (auto discarded = XdpLink::discard_next(kernel, pins); !discarded) return discarded;
     for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
     for (const std::string& path : left)
         if (const int error = kernel.unpin(path); error != 0 && error != -ENOENT)
@@ -203,18 +205,26 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     actual.up = actual.present && is_up(interface.name);
     actual.index = ifindex;
     auto shown = attached_program(ifindex, options_.kernel);
-    if (!shown && interface.link)
+    // Ours is live; in the network card, it may have company.
+    const bool is_offloaded = interface.link && interface.link->mode() == XdpMode::hw;
+    if ((!shown || is_offloaded) && interface.link)
         shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
     if (actual.present && shown && *shown) {
         const auto [id, mode] = **shown;
         std::string name = std::string(foreign_prefix) + program_name(id);
-        if (interface.link && interface.link->program_id() == id)
-            name = interface.programs.name_of(id).value_or(std::string(outdated_prefix) +
-                                                           interface.link->version());
+        if (interface.link && interface.link->program_id() == id) {
+            const std::string& version = interface.link->version();
+            const auto known = is_offloaded ? interface.programs.name_of_version(host_form_of(version))
+                                            : interface.programs.name_of(id);
+            name = known.value_or(std::string(outdated_prefix) + version);
+        }
         actual.xdp = AttachedXdp{std::move(name), mode, id};
     }
     for (const auto& [entry, wanted] : interface.owned) {
-        const auto map = interface.programs.map(entry.map);
+        auto map = interface.programs.map(entry.map);
+        Descriptor held;
+        if (map && is_offloaded)
+            map = map_on_device(interface.link->program(), entry.map, *map, held).value_or(*map);
         const auto port =
             map ? MapEntryPort::open(options_.kernel, *map, entry) : std::unexpected(map.error());
         const auto bytes = port ? port->read() : std::unexpected(port.error());
