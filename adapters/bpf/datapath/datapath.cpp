@@ -51,6 +51,11 @@ std::string tell_detached(const std::string& interface, const std::optional<XdpL
            std::to_string(link->program_id()) + ", " + std::string(to_text(link->mode())) + ")";
 }
 
+bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
+    return std::ranges::find(interface.waiting_readers, reader.handoff, &MapReader::handoff) !=
+           interface.waiting_readers.end();
+}
+
 } // namespace
 
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
@@ -185,17 +190,36 @@ Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name)
         const auto map = interface.programs.map(name);
         if (!map) continue;
         const auto& staged = interface.programs.staged();
+        const auto handoff = std::make_shared<MapHandoff>();
+        interface.readers.push_back({std::string(name), handoff});
+        interface.card_read.reset();
         if (const auto found = staged.find(name); found != staged.end() && found->second.plan) {
-            const auto handoff = std::make_shared<MapHandoff>();
             interface.waiting_readers.push_back({std::string(name), handoff});
             maps.push_back({interface.name, std::string(name), map->object, Descriptor(), handoff});
             continue;
         }
         auto descriptor = duplicate(map->descriptor);
         if (!descriptor) return std::unexpected(descriptor.error());
-        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), nullptr});
+        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), handoff});
     }
     return maps;
+}
+
+// The maps of the program in the network card, and those of the host when it is no longer there.
+void XdpDatapath::hand_to_readers(ManagedInterface& interface) {
+    const bool on_card = interface.link && interface.link->mode() == XdpMode::hw;
+    const std::uint32_t program = on_card ? interface.link->program_id() : 0;
+    if (interface.card_read == program || (!interface.card_read && !on_card)) return;
+    for (const MapReader& reader : interface.readers) {
+        const auto host = interface.programs.map(reader.map);
+        if (!host || (!on_card && is_waiting(interface, reader))) continue;
+        Descriptor held;
+        if (on_card && map_on_device(interface.link->program(), reader.map, *host, held))
+            reader.handoff->give(std::move(held));
+        else if (auto descriptor = duplicate(host->descriptor))
+            reader.handoff->give(std::move(*descriptor));
+    }
+    interface.card_read = program;
 }
 
 ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
@@ -204,6 +228,7 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     actual.present = ifindex != 0;
     actual.up = actual.present && is_up(interface.name);
     actual.index = ifindex;
+    hand_to_readers(interface);
     auto shown = attached_program(ifindex, options_.kernel);
     // Ours is live; in the network card, it may have company.
     const bool is_offloaded = interface.link && interface.link->mode() == XdpMode::hw;

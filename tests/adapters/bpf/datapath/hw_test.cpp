@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/link_facts.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/sensors/map_sensor.hpp"
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "tests/adapters/bpf/objects.hpp"
@@ -300,6 +301,42 @@ TEST_F(HwTest, CountersOfTheCardGoOnWhenItsProgramIsReplaced) {
     ASSERT_EQ(bpf_map_update_elem(map_on_card("verdicts").get(), &key, &packets, BPF_ANY), 0);
     ASSERT_TRUE(apply({ReplaceXdp{"drop"}}).ok);
     EXPECT_EQ(on_card<std::uint64_t>("verdicts", 1), packets);
+}
+
+TEST_F(HwTest, ASensorReadsTheMapsOfTheProgramThatIsAttached) {
+    auto maps = datapath_->maps_named("verdicts");
+    ASSERT_TRUE(maps) << maps.error().what;
+    std::erase_if(*maps, [&](const InterfaceMap& map) { return map.interface != sim_->name(); });
+    ASSERT_EQ(maps->size(), 1u);
+    const auto host = duplicate(maps->front().descriptor.get());
+    ASSERT_TRUE(host);
+    const MapSensorSpec spec{.map = "verdicts",
+                             .key = {{.field = "", .label = "verdict", .enumeration = "", .at = {}}},
+                             .fields = {{.field = "", .metric = "packets_total", .labels = {}, .at = {}}}};
+    auto sensor = MapSensor::create(SensorId{0}, spec, 10, std::move(*maps));
+    ASSERT_TRUE(sensor) << sensor.error().what;
+    const auto read = [&] {
+        Readings readings;
+        (*sensor)->collect(Instant{}, readings);
+        EXPECT_EQ(readings.batches.at(0).error, "");
+        double sum = 0;
+        for (const auto& sample : readings.batches.at(0).samples) sum += sample.value;
+        return sum;
+    };
+    const auto count = [](const Descriptor& map, std::uint64_t packets) {
+        const std::uint32_t key = 1;
+        ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &packets, BPF_ANY), 0);
+    };
+    count(*host, 5);
+    ASSERT_TRUE(attach("pass", {XdpMode::drv}).ok);
+    EXPECT_EQ(read(), 5);
+    ASSERT_TRUE(change("pass", {XdpMode::hw}).ok);
+    count(map_on_card("verdicts"), 41);
+    EXPECT_EQ(read(), 41);
+    ASSERT_TRUE(apply({ReplaceXdp{"drop"}}).ok);
+    EXPECT_EQ(read(), 41);
+    ASSERT_TRUE(change("pass", {XdpMode::drv}).ok);
+    EXPECT_EQ(read(), 5);
 }
 
 TEST_F(HwTest, TheNextProcessGoesOnWithWhatIsAttachedAndDetachRemovesIt) {
