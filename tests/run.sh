@@ -6,12 +6,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 usage() {
     cat <<'END'
-usage: tests/run.sh [--preset NAME]... [--filter PATTERN] [--count NAME=passed|failed]...
+usage: tests/run.sh [--preset NAME]... [--filter PATTERN] [--long] [--count NAME=passed|failed]...
 
   --preset NAME     only this preset: release, asan, tsan or fuzz; may be repeated. By default all of them:
                     release and asan run every test, tsan runs engine_runner_test, fuzz runs each fuzz target
                     for ten seconds (longer: tests/fuzz/run.sh).
   --filter PATTERN  only test programs and system scripts whose name matches this shell pattern
+  --long            the long forms of tests that have one: 1,000 times where it is 50 or 100 otherwise
   --count NAME=...  counts a check that was made before among the tests
 Packages that are missing are installed, which needs root. Tests that need root are skipped without it.
 Logs are in build/test-logs. Exit code: 0 where everything built and nothing failed, else 1.
@@ -62,6 +63,11 @@ while [ $# -gt 0 ]; do
         --count) count_check "$2" ;;
         esac
         shift 2
+        ;;
+    --long)
+        export HOMEOSTAT_LONG_TESTS=1
+        program_time_max=3600s
+        shift
         ;;
     --help)
         usage

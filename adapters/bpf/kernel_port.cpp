@@ -1,6 +1,7 @@
 #include "adapters/bpf/kernel_port.hpp"
 
 #include "adapters/bpf/grace_period.hpp"
+#include "adapters/bpf/libbpf_log.hpp"
 
 #include <linux/if_link.h>
 
@@ -164,6 +165,7 @@ int KernelPort::query_tcx(unsigned ifindex, Hook hook, std::vector<std::uint32_t
 
 int KernelPort::add_filter(unsigned ifindex, Hook hook, const Filter& filter, int program) const {
     if (const int refused = ask(KernelCall::add_filter)) return refused;
+    const LogCapture quiet;
     bpf_tc_hook tc = clsact(ifindex, hook);
     const int made = bpf_tc_hook_create(&tc);
     if (made != 0 && made != -EEXIST) return made;
@@ -177,6 +179,7 @@ int KernelPort::add_filter(unsigned ifindex, Hook hook, const Filter& filter, in
 
 int KernelPort::remove_filter(unsigned ifindex, Hook hook, const Filter& filter) const {
     if (const int refused = ask(KernelCall::remove_filter)) return refused;
+    const LogCapture quiet;
     const bpf_tc_hook tc = clsact(ifindex, hook);
     LIBBPF_OPTS(bpf_tc_opts, options);
     options.priority = filter.priority;
@@ -186,6 +189,7 @@ int KernelPort::remove_filter(unsigned ifindex, Hook hook, const Filter& filter)
 
 int KernelPort::find_filter(unsigned ifindex, Hook hook, Filter& filter) const {
     if (const int refused = ask(KernelCall::find_filter)) return refused;
+    const LogCapture quiet;
     const bpf_tc_hook tc = clsact(ifindex, hook);
     LIBBPF_OPTS(bpf_tc_opts, options);
     options.priority = filter.priority;

@@ -14,15 +14,17 @@ namespace po = boost::program_options;
 
 namespace {
 
-constexpr std::string_view usage = R"(Usage: homeostat detach (-c FILE | --instance NAME) [OPTION]...
+constexpr std::string_view usage = R"(Usage: homeostat detach INTERFACE... [OPTION]...
+       homeostat detach (-c FILE | --instance NAME) [OPTION]...
 
-Undoes all that a controller left attached: takes back a change that was cut short, detaches its programs in every
-mode, and removes its guards, pins and state. Programs of others are not touched. What is detached already is no
-error. The controller must not be running: stop it before. Needs root.
+Undoes what homeostat attached, to these interfaces or to all: takes back a change that was cut short, detaches its
+programs in every mode, and removes its guards, pins and state. Programs of others are not touched. What is detached
+already is no error. A controller must not be running: stop it before. Needs root.
 )";
 
 constexpr std::string_view notes =
-    R"(Example: homeostat detach -c configs/controller.toml
+    R"(Examples: homeostat detach eth0
+          homeostat detach -c configs/controller.toml
 
 Exit code: 0 nothing of it is attached, 1 something still is, 2 the command was not understood.
 )";
@@ -30,21 +32,24 @@ Exit code: 0 nothing of it is attached, 1 something still is, 2 the command was 
 } // namespace
 
 int detach_command(const std::vector<std::string>& arguments) {
-    CommandLine line{.name = "detach", .usage = usage, .notes = notes, .positional = {}};
+    CommandLine line{.name = "detach", .usage = usage, .notes = notes, .positional = "interface"};
     add_place_options(line.options);
     line.options.add_options()("json", "print what was detached as one JSON object");
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
     const auto& values = std::get<po::variables_map>(parsed);
     const Teller teller{.command = "detach", .json = values.contains("json")};
-    if (!values.contains("config") && !values.contains("instance"))
-        return misuse("detach", "expected -c FILE or --instance NAME");
+    const auto interfaces = values.contains("interface") ? values["interface"].as<std::vector<std::string>>()
+                                                         : std::vector<std::string>();
+    if (interfaces.empty() && !values.contains("config") && !values.contains("instance"))
+        return misuse("detach", "expected INTERFACE, or -c FILE or --instance NAME for all of an instance's");
     if (const std::string mistake = instance_option_mistake(values); !mistake.empty())
         return misuse("detach", "--instance: " + mistake);
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
     if (!place) return refuse(teller, "nothing was detached", diagnostics);
-    const auto detached = bpf::detach_instance(*place);
+    const auto detached =
+        interfaces.empty() ? bpf::detach_instance(*place) : bpf::detach_interfaces(*place, interfaces);
     if (!detached) return refuse(teller, detached.error().what);
     if (teller.json) {
         std::cout << boost::json::object{{"instance", place->name},

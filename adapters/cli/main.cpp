@@ -11,10 +11,14 @@ namespace homeostat::cli {
 
 namespace {
 
-constexpr std::array<Command, 13> all_commands{
+constexpr std::array<Command, 17> all_commands{
     {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
      {"status", "what is attached to interfaces, by whom and since when", status_command},
-     {"detach", "undo all that a controller left attached", detach_command},
+     {"attach", "attach a program to an interface", attach_command},
+     {"replace", "put another program in its place, at once", replace_command},
+     {"switch", "bring it into another mode", switch_command},
+     {"detach", "undo what was attached, on some interfaces or all", detach_command},
+     {"gc", "remove what is left behind and nothing needs", gc_command},
      {"load", "try whether the kernel takes an object, attach nothing", load_command},
      {"check", "say what is wrong in configurations and policies", check_command},
      {"test", "run unit tests of policies", test_command},

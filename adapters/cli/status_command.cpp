@@ -25,7 +25,7 @@ using bpf::SurveyedProgram;
 constexpr std::string_view usage = R"(Usage: homeostat status [OPTION]... [INTERFACE]...
 
 What is attached to the interfaces of this network namespace: each XDP and TCX program with its mode, its name and id,
-since when it is loaded, how often it ran and how long a run takes, and who owns it. Nothing is touched. Without
+since when, how often it ran and how long a run takes, and who owns it. Nothing is touched. Without
 INTERFACE: those that have a program; with --all, all of them. Needs root.
 )";
 
@@ -33,6 +33,8 @@ constexpr std::string_view notes =
     R"(Owners: "homeostat NAME" is an instance of this program; its programs stay while no controller runs. "link" is a
 bpf_link of another program's, with the processes that hold it and the places where it is pinned. "dispatcher" is
 libxdp's. "netlink" is a program that nobody holds, as `ip link set … xdp` attaches it.
+
+SINCE is when homeostat attached it, or, of other programs, when it was loaded.
 
 The kernel counts runs while somebody asks it to (sysctl kernel.bpf_stats_enabled). The columns RUNS and NS/RUN show '-'
 where it did not.
@@ -85,7 +87,7 @@ Row row_of(const SurveyedInterface& interface, const SurveyedProgram& program) {
             program.version.empty() ? program.name : program.name + " (" + program.version + ")",
             std::to_string(program.id),
             program.tag.empty() ? "-" : program.tag,
-            time_text(program.loaded_unix_ms),
+            time_text(program.attached_unix_ms != 0 ? program.attached_unix_ms : program.loaded_unix_ms),
             counted ? std::to_string(program.run_count) : "-",
             counted ? std::to_string(program.run_ns / program.run_count) : "-",
             owner_text(program.owner)};
@@ -93,7 +95,7 @@ Row row_of(const SurveyedInterface& interface, const SurveyedProgram& program) {
 
 void print_table(const std::vector<SurveyedInterface>& interfaces, bool all) {
     std::vector<Row> rows{
-        {"INTERFACE", "HOOK", "PROGRAM", "ID", "TAG", "LOADED (UTC)", "RUNS", "NS/RUN", "OWNER"}};
+        {"INTERFACE", "HOOK", "PROGRAM", "ID", "TAG", "SINCE (UTC)", "RUNS", "NS/RUN", "OWNER"}};
     for (const SurveyedInterface& interface : interfaces) {
         if (interface.programs.empty() && all)
             rows.push_back({interface.name, "-", interface.up ? "nothing attached" : "nothing attached, down",
@@ -121,6 +123,7 @@ json::object program_json(const SurveyedProgram& program) {
             {"tag", program.tag},
             {"version", program.version},
             {"loaded_unix_ms", program.loaded_unix_ms},
+            {"attached_unix_ms", program.attached_unix_ms},
             {"run_count", program.run_count},
             {"run_ns", program.run_ns},
             {"owner",
@@ -159,7 +162,7 @@ int status_command(const std::vector<std::string>& arguments) {
     if (!place) return refuse(teller, "the configuration is not understood", diagnostics);
     const auto names = values.contains("interface") ? values["interface"].as<std::vector<std::string>>()
                                                     : std::vector<std::string>();
-    const auto surveyed = bpf::survey_interfaces(names, place->bpffs);
+    const auto surveyed = bpf::survey_interfaces(names, place->bpffs, place->state);
     if (!surveyed) return refuse(teller, surveyed.error().what);
     if (teller.json)
         print_json(*surveyed);

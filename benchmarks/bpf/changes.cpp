@@ -10,6 +10,7 @@
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 
+#include <bpf/libbpf.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -72,16 +73,19 @@ std::vector<ProgramSource> programs() {
     return {source("counter", "xdp_counter.bpf.o", ""), source("guard", "xdp_guard.bpf.o", "tc_guard")};
 }
 
+// On a tmpfs, as /run is on a host.
+std::string state_folder() { return "/dev/shm/homeostat-bench-" + std::to_string(::getpid()); }
+
 // A datapath on the lab's interface with a program attached natively, and its own pins.
 class Stage {
   public:
     Stage(const std::string& pins, const std::string& name, bool anchored) : name_(name) {
-        datapath_ = must(XdpDatapath::open(
-            {.place = {.name = name, .bpffs = pins + "/homeostat", .state = pins + "-state"},
-             .anchored = anchored,
-             .guard_kind = {},
-             .kernel = KernelPort()},
-            programs(), {"lab0"}));
+        datapath_ = must(
+            XdpDatapath::open({.place = {.name = name, .bpffs = pins + "/homeostat", .state = state_folder()},
+                               .anchored = anchored,
+                               .guard_kind = {},
+                               .kernel = KernelPort()},
+                              programs(), {"lab0"}));
         apply({AttachXdp{"guard", {XdpMode::drv}}});
     }
     ~Stage() {
@@ -107,9 +111,15 @@ class Stage {
         }
     }
 
-    void switch_mode(Series& whole) {
-        for (const XdpMode mode : {XdpMode::skb, XdpMode::drv})
-            whole.ns.push_back(time_of([&] { apply({SwitchXdpMode{"guard", {mode}}}); }));
+    // Whole, and until the read-back after it has let the guard stand down.
+    void switch_mode(Series& whole, Series& disarmed) {
+        for (const XdpMode mode : {XdpMode::skb, XdpMode::drv}) {
+            const std::int64_t start = monotonic_ns();
+            apply({SwitchXdpMode{"guard", {mode}}});
+            whole.ns.push_back(monotonic_ns() - start);
+            datapath_->read_back();
+            disarmed.ns.push_back(monotonic_ns() - start);
+        }
     }
 
   private:
@@ -132,11 +142,13 @@ class BareLink {
     BareLink(const BareLink&) = delete;
     BareLink& operator=(const BareLink&) = delete;
 
-    void replace(Series& series) {
-        series.ns.push_back(
-            time_of([&] { kernel_.update_link(link_.get(), second_.descriptor, first_.descriptor); }));
-        series.ns.push_back(
-            time_of([&] { kernel_.update_link(link_.get(), first_.descriptor, second_.descriptor); }));
+    // `read_back`: with what a controller asks after each change, so that the next one meets the same caches.
+    void replace(Series& series, bool read_back) {
+        for (const auto& [next, before] : {std::pair(&second_, &first_), std::pair(&first_, &second_)}) {
+            series.ns.push_back(
+                time_of([&] { kernel_.update_link(link_.get(), next->descriptor, before->descriptor); }));
+            if (read_back) must(attached_program(::if_nametoindex("lab0")));
+        }
     }
 
     void switch_mode(Series& series) {
@@ -155,6 +167,23 @@ class BareLink {
     Descriptor link_;
 };
 
+// From the file until it is verified and in the kernel, and the same by libbpf alone.
+void load(const std::string& program, Series& ours, Series& bare) {
+    const std::vector<ProgramSource> all = programs();
+    const ProgramSource& source = *std::ranges::find(all, program, &ProgramSource::name);
+    {
+        const std::int64_t start = monotonic_ns();
+        const auto loaded = must(LoadedPrograms::load({source}));
+        must(loaded.program(program));
+        ours.ns.push_back(monotonic_ns() - start);
+    }
+    const std::int64_t start = monotonic_ns();
+    bpf_object* const object = bpf_object__open_file(source.path.c_str(), nullptr);
+    if (object == nullptr || bpf_object__load(object) != 0) throw std::runtime_error("load " + source.path);
+    bare.ns.push_back(monotonic_ns() - start);
+    bpf_object__close(object);
+}
+
 void two_ip_commands(Series& series) {
     const std::string program = " obj " + object_folder + "/xdp_counter.bpf.o sec xdp.frags";
     must(lab::ip("link set lab0 xdpdrv" + program));
@@ -169,31 +198,42 @@ void run(int rounds) {
     const lab::Lab lab = must(lab::Lab::create("hbbench" + std::to_string(::getpid())));
     const lab::BpfMount pins = must(lab::BpfMount::create());
     const auto entered = must(lab.host.enter());
-    std::vector<Series> all{{"bpf_link_update, anchored"},
+    std::vector<Series> all{{"bpf_link_update, anchored, by itself"},
+                            {"bpf_link_update, anchored, with a read-back between"},
                             {"replace, anchored: until the kernel has taken it"},
                             {"replace, anchored: until it is read back and written down"},
                             {"mode switch, anchored and guarded: whole"},
+                            {"mode switch, and until the guard was disarmed by a read-back"},
                             {"bpf_link_update, not anchored"},
                             {"detach and attach in the other mode, not anchored"},
-                            {"two `ip link set` commands, to switch the mode"}};
+                            {"two `ip link set` commands, to switch the mode"},
+                            {"load of xdp_counter"},
+                            {"the same by libbpf alone"},
+                            {"load of xdp_guard and its twin"},
+                            {"the same by libbpf alone"}};
     {
         BareLink bare(true);
-        for (int i = 0; i < rounds; ++i) bare.replace(all[0]);
+        for (int i = 0; i < rounds; ++i) bare.replace(all[0], false);
+        for (int i = 0; i < rounds; ++i) bare.replace(all[1], true);
     }
     {
         Stage stage(pins.path(), "anchored", true);
-        for (int i = 0; i < rounds; ++i) stage.replace(all[1], all[2]);
-        for (int i = 0; i < rounds; ++i) stage.switch_mode(all[3]);
+        for (int i = 0; i < rounds; ++i) stage.replace(all[2], all[3]);
+        for (int i = 0; i < rounds; ++i) stage.switch_mode(all[4], all[5]);
     }
     {
         BareLink bare(false);
-        for (int i = 0; i < rounds / 10; ++i) bare.replace(all[4]);
-        for (int i = 0; i < rounds / 10; ++i) bare.switch_mode(all[5]);
+        for (int i = 0; i < rounds / 10; ++i) bare.replace(all[6], false);
+        for (int i = 0; i < rounds / 10; ++i) bare.switch_mode(all[7]);
     }
-    for (int i = 0; i < rounds / 20; ++i) two_ip_commands(all[6]);
+    for (int i = 0; i < rounds / 20; ++i) two_ip_commands(all[8]);
+    for (int i = 0; i < rounds / 10; ++i) {
+        load("counter", all[9], all[10]);
+        load("guard", all[11], all[12]);
+    }
     print(all);
     std::error_code error;
-    std::filesystem::remove_all(pins.path() + "-state", error);
+    std::filesystem::remove_all(state_folder(), error);
 }
 
 } // namespace

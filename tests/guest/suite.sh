@@ -3,7 +3,7 @@
 # set, else without those that take a guest minutes.
 set -euo pipefail
 
-migration=map_migration_test:-UnderLoad.AddingToANumber*:UnderLoad.AMillionEntriesOfAHash*
+migration="map_migration_test:-UnderLoad.AddingToANumber*:UnderLoad.AMillionEntriesOfAHash*"
 if [ -n "${HOMEOSTAT_LONG_TESTS:-}" ]; then
     migration=map_migration_test
     export HOMEOSTAT_GUEST_SECONDS=${HOMEOSTAT_GUEST_SECONDS:-3600}

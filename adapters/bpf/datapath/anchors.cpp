@@ -2,8 +2,8 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_port.hpp"
+#include "adapters/bpf/netlink_socket.hpp"
 
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -20,11 +20,6 @@
 namespace homeostat::bpf {
 
 namespace {
-
-struct CloseSocket {
-    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-using Socket = std::unique_ptr<mnl_socket, CloseSocket>;
 
 std::string end_name(std::size_t number) { return "anchor" + std::to_string(number); }
 
@@ -61,7 +56,7 @@ Result<void> hold_here(std::span<const int> programs, std::vector<Descriptor>& l
                            (errno == EPERM ? "; it takes CAP_SYS_ADMIN" : ""),
                        errno);
     space = Descriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    const Socket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
     if (!space || !socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0)
         return failure("ask for anchors: " + errno_text(errno), errno);
     const KernelPort kernel;

@@ -113,17 +113,22 @@ Result<void> Change::perform(const AttachXdp& step) {
     return hand_over(*handover);
 }
 
+// That the link still holds the program that we put there is for the kernel to compare.
 Result<void> Change::perform(const ReplaceXdp& step) {
-    const auto ifindex = find_interface();
-    if (!ifindex) return std::unexpected(ifindex.error());
-    if (auto held = require_link(*ifindex); !held) return held;
-    const auto form = form_for(interface_.link->mode(), step.program, *ifindex);
+    if (!is_where_it_was(interface_)) {
+        const auto ifindex = find_interface();
+        if (!ifindex) return std::unexpected(ifindex.error());
+        if (auto held = require_link(*ifindex); !held) return held;
+    }
+    const auto form = form_for(interface_.link->mode(), step.program, interface_.link->ifindex());
     if (!form) return std::unexpected(form.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
     auto updated = interface_.link->update(*form, &accepted_ns_);
-    return updated ? hand_over(*handover) : updated;
+    if (!updated) return updated;
+    interface_.attached_unix_ms = unix_ms();
+    return hand_over(*handover);
 }
 
 // The order is that of the kernel's own needs: the guard sees to the packets before the link lets go of them,
@@ -137,6 +142,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const XdpMode before = interface_.link->mode();
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     prepare_form(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
     std::span<const XdpMode> ladder = step.ladder;
@@ -201,6 +207,7 @@ Result<void> Change::perform(const DetachXdp&) {
     if (!ifindex) return std::unexpected(ifindex.error());
     if (!interface_.link) return refuse_foreign(*ifindex);
     const std::uint32_t id = interface_.link->program_id();
+    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     if (auto noted = note_xdp(); !noted) return noted;
     if (auto removed = interface_.link->remove(); !removed) return removed;
     interface_.link.reset();
@@ -283,7 +290,7 @@ Result<void> Change::climb(const std::string& program, std::span<const XdpMode> 
     for (const XdpMode mode : ladder) {
         const auto form = form_for(mode, program, ifindex);
         auto link = form ? XdpLink::attach(kernel_, interface_.pins, *form, interface_.name, ifindex, mode,
-                                           &accepted_ns_)
+                                           &accepted_ns_, interface_.messages)
                          : std::unexpected(form.error());
         if (link) {
             interface_.link = std::move(*link);
@@ -309,7 +316,7 @@ Result<bool> Change::switch_beside(const std::string& program, std::span<const X
         const XdpMode mode = ladder.front();
         const auto form = form_for(mode, program, ifindex);
         auto link = form ? XdpLink::attach_beside(kernel_, interface_.pins, *form, interface_.name, ifindex,
-                                                  mode, &accepted_ns_)
+                                                  mode, &accepted_ns_, interface_.messages)
                          : std::unexpected(form.error());
         if (!link) {
             refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
@@ -382,7 +389,6 @@ Result<void> Change::note(Undo undo) {
 Result<void> Change::note_xdp() {
     was_offloaded_ = was_offloaded_ || is_offloaded();
     if (!interface_.link) return note(RestoreXdp{});
-    if (auto ours = interface_.link->require_ours(); !ours) return ours;
     return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
 }
 

@@ -56,7 +56,47 @@ bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
            interface.waiting_readers.end();
 }
 
+// What the instance has on one interface. Returns the line to tell; "" where nothing was attached.
+Result<std::string> detach_one(const Instance& instance, const KernelPort& kernel, const std::string& name) {
+    const InterfacePins pins = instance.pins(name);
+    const auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
+    if (!link) return std::unexpected(link.error());
+    std::string line = tell_detached(name, *link);
+    if (auto cleared = clear_interface(kernel, pins, name); !cleared)
+        return failure(name + ": " + cleared.error().what, cleared.error().number);
+    return line;
+}
+
 } // namespace
+
+Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
+                                                   const std::vector<std::string>& interfaces,
+                                                   const KernelPort& kernel) {
+    auto instance = Instance::open(place, kernel);
+    if (!instance) return std::unexpected(instance.error());
+    std::vector<std::string> told;
+    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
+        told.push_back(std::move(taken_back));
+    const std::vector<std::string> pinned = instance->pinned_interfaces();
+    for (const std::string& name : interfaces) {
+        if (std::ranges::find(pinned, name) == pinned.end()) {
+            told.push_back(name + ": nothing of instance " + place.name + " is attached");
+            continue;
+        }
+        auto line = detach_one(*instance, kernel, name);
+        if (!line) return std::unexpected(line.error());
+        std::error_code error;
+        fs::remove_all(instance->pins(name).folder(), error);
+        fs::remove(instance->definitions_path(name), error);
+        if (auto committed = instance->commit(name, std::nullopt); !committed)
+            return std::unexpected(committed.error());
+        told.push_back(line->empty() ? name + ": nothing was attached; what was pinned is removed" : *line);
+    }
+    // An instance that has nothing any more leaves no trace.
+    if (instance->pinned_interfaces().empty())
+        if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
+    return told;
+}
 
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
     std::error_code error;
@@ -69,13 +109,9 @@ Result<std::vector<std::string>> detach_instance(const InstancePlace& place, con
     if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
         told.push_back(std::move(taken_back));
     for (const std::string& name : instance->pinned_interfaces()) {
-        const InterfacePins pins = instance->pins(name);
-        auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
-        if (!link) return std::unexpected(link.error());
-        const std::string line = tell_detached(name, *link);
-        if (auto cleared = clear_interface(kernel, pins, name); !cleared)
-            return failure(name + ": " + cleared.error().what, cleared.error().number);
-        if (!line.empty()) told.push_back(line);
+        auto line = detach_one(*instance, kernel, name);
+        if (!line) return std::unexpected(line.error());
+        if (!line->empty()) told.push_back(std::move(*line));
     }
     if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
     return told;
@@ -91,7 +127,13 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
         !taken_back.empty())
         datapath->notes_.push_back(std::move(taken_back));
-    if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
+    if (auto messages = AttachMessages::listen()) datapath->messages_ = std::move(*messages);
+    if (auto watch = DeviceWatch::open())
+        datapath->devices_ = std::move(*watch);
+    else
+        datapath->notes_.push_back("changes of programs will take longer: " + watch.error().what);
+    if (!datapath->options_.leaves_others)
+        if (auto swept = datapath->sweep(interfaces); !swept) return std::unexpected(swept.error());
     for (const std::string& name : interfaces) {
         auto interface = datapath->open_interface(name, programs);
         if (!interface) return std::unexpected(interface.error());
@@ -133,14 +175,16 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     remove_old_maps(options_.kernel, pins, [&](std::string_view version) {
         return version == attached || version == twin_of(attached);
     });
-    auto loaded =
-        LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
-                                                               instance_->definitions_path(name), attached});
+    auto loaded = LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
+                                                                         instance_->definitions_path(name),
+                                                                         attached, options_.leaves_others});
     if (!loaded) return std::unexpected(loaded.error());
     ManagedInterface interface{.name = name,
                                .pins = pins,
                                .programs = std::move(*loaded),
                                .link = std::move(*link),
+                               .messages = messages_ ? &*messages_ : nullptr,
+                               .devices = devices_ ? &*devices_ : nullptr,
                                .guard = std::nullopt,
                                .guard_kind = options_.guard_kind,
                                .owned = {},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath/anchors.hpp"
+#include "adapters/bpf/datapath/device_watch.hpp"
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/programs.hpp"
@@ -36,7 +37,10 @@ struct ManagedInterface {
     InterfacePins pins;
     LoadedPrograms programs;
     std::optional<XdpLink> link;
-    std::optional<Guard> guard; // where a program has a twin, from the first transaction on
+    AttachMessages* messages = nullptr;   // of the datapath
+    DeviceWatch* devices = nullptr;       // of the datapath
+    std::uint64_t devices_generation = 0; // at which the link was seen to be on the interface's device
+    std::optional<Guard> guard;           // where a program has a twin, from the first transaction on
     std::optional<Guard::Kind> guard_kind;
     bool guard_is_armed = false;        // a switch is over: stand_down() is due
     std::map<MapEntry, MapValue> owned; // as they were set
@@ -51,6 +55,9 @@ struct DatapathOptions {
     bool anchored = true;                  // see anchors.hpp
     std::optional<Guard::Kind> guard_kind; // none: what the kernel has
     KernelPort kernel;
+    // For a command on one interface: what the instance has on others stays, and the program that is attached
+    // goes by its name.
+    bool leaves_others = false;
     std::string
         map_merger{}; // our map_merge.bpf.o; without it no map whose definition changed is carried over
 };
@@ -61,6 +68,11 @@ struct DatapathOptions {
 // network namespace.
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place,
                                                  const KernelPort& kernel = KernelPort());
+
+// The same for some of its interfaces; the others stay as they are.
+Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
+                                                   const std::vector<std::string>& interfaces,
+                                                   const KernelPort& kernel = KernelPort());
 
 // Interfaces are found by name at the time of each step, in the calling thread's network namespace. What is
 // attached is pinned: it stays when the datapath is destroyed, or the process ends by whatever cause, and the
@@ -113,6 +125,8 @@ class XdpDatapath final : public Datapath {
 
     DatapathOptions options_;
     std::optional<Instance> instance_;
+    std::optional<DeviceWatch> devices_;
+    std::optional<AttachMessages> messages_; // none: attachments fail with a number and its known causes
     std::vector<ManagedInterface> interfaces_;
     Anchors anchors_;
     std::map<std::string, Error, std::less<>> rejected_;

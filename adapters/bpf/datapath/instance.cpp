@@ -267,12 +267,15 @@ Result<void> Instance::read_state() {
         // What was before the machine started says nothing now: its pins went with it.
         if (manifest->boot_id == boot) manifest_ = std::move(*manifest);
     }
-    if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty())
-        return failure(
-            "instance " + place_.name +
-                " was used in another network namespace, and its programs may still work there; detach them "
-                "there, or give this controller a name of its own in controller.instance",
-            EBUSY);
+    if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty()) {
+        if (const std::string link = live_link(); !link.empty())
+            return failure("instance " + place_.name + " was used in another network namespace, where " +
+                               link +
+                               " is still attached; run 'homeostat detach' there, or give this controller a "
+                               "name of its own in controller.instance",
+                           EBUSY);
+        if (auto forgotten = forget(); !forgotten) return forgotten;
+    }
     const bool same_boot = manifest_.boot_id == boot;
     manifest_.boot_id = boot;
     manifest_.netns_cookie = cookie;
@@ -286,6 +289,32 @@ Result<void> Instance::read_state() {
     const bool whole = same_boot && journal->transaction <= manifest_.committed;
     if (whole || journal->undo.empty()) return abandon();
     unfinished_ = std::move(*journal);
+    return {};
+}
+
+// The pin of a link that is on a device, in whatever network namespace; "" for none.
+std::string Instance::live_link() const {
+    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
+        for (const std::string& path : files_in(folder)) {
+            const Descriptor link(kernel_->open_pin(path));
+            bpf_link_info info{};
+            // What the union holds of an XDP link and of a TCX link begins with the ifindex.
+            if (link && kernel_->link_info(link.get(), info) == 0 && info.xdp.ifindex != 0) return path;
+        }
+    return {};
+}
+
+// The devices went, with their network namespace: nothing of it works any more.
+Result<void> Instance::forget() {
+    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
+        for (const char* below : {"", "/programs", "/maps"})
+            for (const std::string& path : files_in(folder + below)) {
+                const int error = fs::is_directory(path) ? 0 : kernel_->unpin(path);
+                if (error != 0) return failure("unpin " + path + ": " + errno_text(error), -error);
+            }
+    manifest_ = Manifest{};
+    const int error = kernel_->remove_file(journal_path());
+    if (error != 0) return failure("remove " + journal_path() + ": " + errno_text(error), -error);
     return {};
 }
 

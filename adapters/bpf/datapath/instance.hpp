@@ -93,8 +93,8 @@ struct Journal {
 class Instance {
   public:
     // Makes the folders, takes the lock, and reads what is there. Fails, each with what to do: the BPF file
-    // system is not mounted or not writable; another process owns the instance (says which); it was used in
-    // another network namespace; the manifest or the journal is damaged.
+    // system is not mounted or not writable; another process owns the instance (says which); it is used in
+    // another network namespace, and its devices are still there; the manifest or the journal is damaged.
     static Result<Instance> open(InstancePlace place, const KernelPort& kernel);
 
     const InstancePlace& place() const { return place_; }
@@ -130,6 +130,8 @@ class Instance {
     std::string manifest_path() const;
     std::string definitions_folder() const;
     Result<void> read_state();
+    std::string live_link() const;
+    Result<void> forget();
 
     InstancePlace place_;
     const KernelPort* kernel_ = nullptr;

@@ -1,9 +1,10 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 
 #include "adapters/bpf/descriptor.hpp"
+#include "adapters/bpf/netlink_socket.hpp"
 
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
+#include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -20,10 +21,6 @@ namespace homeostat::bpf {
 namespace {
 
 constexpr std::size_t answer_bytes_max = 32'768; // what the kernel puts into one message
-
-struct CloseSocket {
-    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
 
 std::string text_of(const nlattr* attribute) {
     return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0 ? "" : mnl_attr_get_str(attribute);
@@ -55,7 +52,7 @@ int read_link(const nlmsghdr* message, void* data) {
 }
 
 bool ask_rtnetlink(unsigned ifindex, LinkFacts& facts) {
-    const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
     if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return false;
     alignas(nlmsghdr) std::array<char, 256> bytes{};
     nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());
@@ -68,6 +65,64 @@ bool ask_rtnetlink(unsigned ifindex, LinkFacts& facts) {
     const ssize_t size = mnl_socket_recvfrom(socket.get(), answer.data(), answer.size());
     return size > 0 &&
            mnl_cb_run(answer.data(), static_cast<std::size_t>(size), 0, 0, read_link, &facts) >= 0;
+}
+
+// The generic netlink family "netdev": its number, by the name; and then the XDP features of a device. What
+// is not in the headers of older kernels is written out here, as in Documentation/netlink/specs/netdev.yaml.
+constexpr std::uint8_t netdev_get_device = 1;
+constexpr std::uint16_t netdev_ifindex = 1;
+constexpr std::uint16_t netdev_xdp_features = 3;
+
+struct Found {
+    std::uint16_t attribute = 0;
+    std::uint64_t value = 0;
+    bool there = false;
+};
+
+int read_found(const nlattr* attribute, void* data) {
+    auto& found = *static_cast<Found*>(data);
+    if (mnl_attr_get_type(attribute) != found.attribute) return MNL_CB_OK;
+    found.there = true;
+    found.value = mnl_attr_get_payload_len(attribute) == sizeof(std::uint16_t) ? mnl_attr_get_u16(attribute)
+                                                                               : mnl_attr_get_u64(attribute);
+    return MNL_CB_OK;
+}
+
+int read_generic(const nlmsghdr* message, void* data) {
+    return mnl_attr_parse(message, sizeof(genlmsghdr), read_found, data);
+}
+
+// The number in `attribute` of the answer; none where there is no answer, or no such attribute in it.
+template <class Put> std::optional<std::uint64_t> ask_generic(const mnl_socket* socket, std::uint16_t family,
+                                                              std::uint8_t command, std::uint16_t attribute,
+                                                              const Put& put) {
+    alignas(nlmsghdr) std::array<char, 256> bytes{};
+    nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());
+    request->nlmsg_type = family;
+    request->nlmsg_flags = NLM_F_REQUEST;
+    auto* body = static_cast<genlmsghdr*>(mnl_nlmsg_put_extra_header(request, sizeof(genlmsghdr)));
+    body->cmd = command;
+    body->version = 1;
+    put(request);
+    if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0) return std::nullopt;
+    std::vector<char> answer(answer_bytes_max);
+    const ssize_t size = mnl_socket_recvfrom(socket, answer.data(), answer.size());
+    Found found{.attribute = attribute};
+    const bool is_answer = size > 0 && mnl_cb_run(answer.data(), static_cast<std::size_t>(size), 0, 0,
+                                                  read_generic, &found) >= 0;
+    return is_answer && found.there ? std::optional(found.value) : std::nullopt;
+}
+
+std::optional<std::uint64_t> ask_xdp_features(unsigned ifindex) {
+    const NetlinkSocket socket(mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC));
+    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return std::nullopt;
+    const auto family =
+        ask_generic(socket.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID,
+                    [](nlmsghdr* request) { mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, "netdev"); });
+    if (!family) return std::nullopt;
+    return ask_generic(socket.get(), static_cast<std::uint16_t>(*family), netdev_get_device,
+                       netdev_xdp_features,
+                       [&](nlmsghdr* request) { mnl_attr_put_u32(request, netdev_ifindex, ifindex); });
 }
 
 // `command` points to a struct of <linux/ethtool.h>.
@@ -89,6 +144,7 @@ std::optional<LinkFacts> link_facts(unsigned ifindex) {
     driver.cmd = ETHTOOL_GDRVINFO;
     if (ask_ethtool(name, &driver)) facts.driver = driver.driver;
     ethtool_value flags{.cmd = ETHTOOL_GFLAGS, .data = 0};
+    facts.xdp_features = ask_xdp_features(ifindex);
     facts.lro = ask_ethtool(name, &flags) && (flags.data & ETH_FLAG_LRO) != 0;
     return facts;
 }

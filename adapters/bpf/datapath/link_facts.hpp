@@ -7,13 +7,25 @@
 
 namespace homeostat::bpf {
 
+// As in enum netdev_xdp_act of the kernel (Documentation/netlink/specs/netdev.yaml).
+enum XdpFeature : std::uint64_t {
+    xdp_basic = 1,           // native XDP at all
+    xdp_redirect = 2,        // XDP_REDIRECT
+    xdp_transmits = 4,       // takes frames that others redirect to it
+    xdp_zero_copy = 8,       // AF_XDP without copies
+    xdp_hw_offload = 16,     // programs in the NIC
+    xdp_receives_frags = 32, // multi-buffer frames
+    xdp_transmits_frags = 64,
+};
+
 struct LinkFacts {
     std::uint32_t mtu = 0;
-    std::string kind;        // "veth", "bridge", "bond"; "" for hardware
-    std::string driver;      // "" where it does not say
-    std::string master;      // the interface that it is a part of; "" for none
-    std::string master_kind; // "bond", "bridge"
-    bool lro = false;        // large receive offload is on
+    std::string kind;                            // "veth", "bridge", "bond"; "" for hardware
+    std::string driver;                          // "" where it does not say
+    std::string master;                          // the interface that it is a part of; "" for none
+    std::string master_kind;                     // "bond", "bridge"
+    bool lro = false;                            // large receive offload is on
+    std::optional<std::uint64_t> xdp_features{}; // as the driver tells since Linux 6.3, bits of XdpFeature
 };
 
 // Of an interface of the calling thread's network namespace; none where it cannot be asked.

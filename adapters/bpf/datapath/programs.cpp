@@ -137,6 +137,8 @@ Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& so
         loaded.rejected_.emplace(source.name, one.error());
     }
     std::erase_if(loaded.staged_, [&](const auto& one) { return !loaded.maps_.contains(one.first); });
+    if (loaded.pinning_ && loaded.pinning_->keeps_attached)
+        if (auto taken = loaded.take_up_attached(); !taken) return std::unexpected(taken.error());
     if (loaded.pinning_) loaded.prune_definitions();
     return loaded;
 }
@@ -341,6 +343,21 @@ Result<int> LoadedPrograms::take_up(const std::string& version, bool same_maps) 
     if (!program) return failure("no pin", -program.get());
     taken_up_.push_back(std::move(program));
     return taken_up_.back().get();
+}
+
+// From its pin alone, and its twin's: its object may be anywhere.
+Result<void> LoadedPrograms::take_up_attached() {
+    const std::string& version = pinning_->attached;
+    const std::string name = version.substr(0, version.find('@'));
+    if (version.empty() || programs_.contains(name)) return {};
+    const auto program = take_up(version, true);
+    if (!program)
+        return failure("take up program " + version + ": " + program.error().what, program.error().number);
+    const auto id = program_id(*program);
+    if (!id) return std::unexpected(id.error());
+    const auto twin = take_up(twin_of(version), true);
+    programs_.emplace(name, Program{*program, *id, version, twin.value_or(-1)});
+    return {};
 }
 
 Result<int> LoadedPrograms::keep_program(bpf_object* object, const std::string& function,

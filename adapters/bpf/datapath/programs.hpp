@@ -89,8 +89,9 @@ class LoadedPrograms {
     struct Pinning {
         const KernelPort* kernel;
         InterfacePins pins;
-        std::string definitions; // the path of the file of them
-        std::string attached;    // the version that is; "" for none
+        std::string definitions;     // the path of the file of them
+        std::string attached;        // the version that is; "" for none
+        bool keeps_attached = false; // it is one of these, by its name, where no source has that
     };
 
     // A program that the kernel rejects is kept as its error (see program()); the others are loaded all the
@@ -139,6 +140,7 @@ class LoadedPrograms {
     Result<void> pin_new(const std::string& name, int map, const MapDefinition& definition);
     void forget_programs();
     void prune_definitions();
+    Result<void> take_up_attached();
     Result<int> take_up(const std::string& version, bool same_maps);
     Result<int> keep_program(bpf_object* object, const std::string& function, const std::string& version);
 

@@ -69,7 +69,13 @@ std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {
            (failures.empty() ? "" : ", not wholly" + failures);
 }
 
+bool is_where_it_was(ManagedInterface& interface) {
+    return interface.link && interface.devices != nullptr &&
+           interface.devices->generation() == interface.devices_generation;
+}
+
 unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface) {
+    if (interface.devices != nullptr) interface.devices_generation = interface.devices->generation();
     const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
     if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
     if (interface.link || ifindex == 0) return ifindex;

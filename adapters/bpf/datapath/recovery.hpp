@@ -31,6 +31,10 @@ Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface);
 // tell of it; "" where there was nothing.
 std::string take_back_unfinished(Instance& instance, const KernelPort& kernel);
 
+// Whether the interface's link is on the device on which follow_device() saw it: for one system call. It may
+// be detached, or hold another program.
+bool is_where_it_was(ManagedInterface& interface);
+
 // The interface's device as it is now. Its link is given up where it is another device's, and taken up again
 // where the device came back. 0: there is none.
 unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface);

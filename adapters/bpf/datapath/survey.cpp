@@ -15,6 +15,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
 namespace homeostat::bpf {
 
@@ -104,6 +105,7 @@ std::int64_t unix_ms_of_boot_ns(std::uint64_t boot_ns) {
 // What all interfaces are held against.
 struct Host {
     std::string bpffs;
+    std::string state;
     std::optional<std::vector<Link>> links;
     std::multimap<std::uint32_t, std::string> pins;
     std::multimap<std::uint32_t, std::string> holders;
@@ -175,6 +177,17 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
     return surveyed;
 }
 
+// By the manifest of the instance that owns the program.
+std::int64_t attached_since(const Host& host, const std::string& instance, const std::string& interface) {
+    std::ifstream file(host.state + "/" + instance + "/manifest");
+    std::ostringstream text;
+    text << file.rdbuf();
+    const auto manifest = read_manifest(text.str());
+    if (!manifest) return 0;
+    const auto known = manifest->interfaces.find(interface);
+    return known == manifest->interfaces.end() ? 0 : known->second.attached_unix_ms;
+}
+
 Result<SurveyedInterface> survey_interface(const Host& host, const std::string& name) {
     SurveyedInterface surveyed{
         .name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
@@ -189,6 +202,9 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
     add("xdp hw", shown.hw_prog_id);
     add("xdp drv", shown.drv_prog_id);
     add("xdp skb", shown.skb_prog_id);
+    for (SurveyedProgram& program : surveyed.programs)
+        if (program.owner.kind == Owner::Kind::homeostat)
+            program.attached_unix_ms = attached_since(host, program.owner.instance, name);
     for (const Hook hook : {Hook::tcx_ingress, Hook::tcx_egress}) {
         std::vector<std::uint32_t> programs;
         KernelPort().query_tcx(surveyed.ifindex, hook, programs); // a kernel without TCX has none
@@ -201,7 +217,7 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
 } // namespace
 
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
-                                                         const std::string& bpffs) {
+                                                         const std::string& bpffs, const std::string& state) {
     std::vector<std::string> wanted = names;
     if (wanted.empty()) {
         struct if_nameindex* const all = ::if_nameindex();
@@ -210,7 +226,7 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
             wanted.emplace_back(one->if_name);
         ::if_freenameindex(all);
     }
-    Host host{.bpffs = bpffs, .links = links_of_host(), .pins = {}, .holders = {}};
+    Host host{.bpffs = bpffs, .state = state, .links = links_of_host(), .pins = {}, .holders = {}};
     if (host.links) {
         host.pins = pinned_links("/sys/fs/bpf");
         if (!bpffs.starts_with("/sys/fs/bpf/")) host.pins.merge(pinned_links(bpffs));

@@ -34,7 +34,8 @@ struct SurveyedProgram {
     std::string tag;     // of its instructions, in hexadecimal
     std::string version; // of ours: the name of its pin, "guard@0123456789ab"
     std::int64_t loaded_unix_ms = 0;
-    std::uint64_t run_count = 0; // since the kernel's statistics are on
+    std::int64_t attached_unix_ms = 0; // of ours, as the manifest says; 0: not known
+    std::uint64_t run_count = 0;       // since the kernel's statistics are on
     std::uint64_t run_ns = 0;
     Owner owner;
 };
@@ -47,8 +48,9 @@ struct SurveyedInterface {
 };
 
 // The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails
-// where one that is named is not there. `bpffs` is where our instances' pins are.
+// where one that is named is not there. `bpffs` is where our instances' pins are, `state` where their
+// manifests are.
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
-                                                         const std::string& bpffs);
+                                                         const std::string& bpffs, const std::string& state);
 
 } // namespace homeostat::bpf

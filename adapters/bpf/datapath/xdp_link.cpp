@@ -32,7 +32,10 @@ std::string cause_of_mtu(const LinkFacts& facts) {
 std::string cause_of_driver(const LinkFacts& facts) {
     std::string cause = "the driver has no native XDP";
     if (!facts.driver.empty()) cause = "the driver (" + facts.driver + ") has no native XDP";
-    cause += ", or not with the interface's features";
+    if (!facts.xdp_features)
+        cause += ", or not with the interface's features";
+    else if ((*facts.xdp_features & xdp_basic) != 0)
+        cause += " with the interface's features as they are, though it tells of it";
     if (facts.lro) cause += "; large receive offload is on: 'ethtool -K IFACE lro off'";
     if (facts.master_kind == "bond")
         cause += "; it is part of " + master_of(facts) + ": attach to that, or take it out";
@@ -147,12 +150,17 @@ std::uint32_t id_of_program(int program) {
 
 Result<XdpLink> XdpLink::create(const KernelPort& kernel, const InterfacePins& pins,
                                 const PinnedProgram& program, const std::string& interface, unsigned ifindex,
-                                XdpMode mode) {
+                                XdpMode mode, AttachMessages* messages) {
+    if (messages != nullptr) messages->forget();
     Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
     if (!created) {
         const int error = -created.get();
+        const std::string said = messages != nullptr ? messages->newest() : "";
+        const std::string known = known_cause(error, mode, ifindex);
+        const std::string cause =
+            said.empty() ? known : "the kernel says '" + said + "'" + (known.empty() ? "" : "; " + known);
         return failure("attach to " + interface + " in mode " + std::string(to_text(mode)) + ": " +
-                           reason(error, known_cause(error, mode, ifindex)),
+                           reason(error, cause),
                        error);
     }
     XdpLink link(kernel, pins, std::move(created), ifindex, mode);
@@ -162,8 +170,8 @@ Result<XdpLink> XdpLink::create(const KernelPort& kernel, const InterfacePins& p
 
 Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
                                 const PinnedProgram& program, const std::string& interface, unsigned ifindex,
-                                XdpMode mode, std::int64_t* accepted_ns) {
-    auto link = create(kernel, pins, program, interface, ifindex, mode);
+                                XdpMode mode, std::int64_t* accepted_ns, AttachMessages* messages) {
+    auto link = create(kernel, pins, program, interface, ifindex, mode, messages);
     const std::int64_t accepted = monotonic_ns();
     if (!link) return link;
     if (const int error = kernel.unpin(pins.link()); error != 0 && error != -ENOENT)
@@ -184,8 +192,9 @@ Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& p
 // place of the old one, which goes with its process from there on.
 Result<XdpLink> XdpLink::attach_beside(const KernelPort& kernel, const InterfacePins& pins,
                                        const PinnedProgram& program, const std::string& interface,
-                                       unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns) {
-    auto link = create(kernel, pins, program, interface, ifindex, mode);
+                                       unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns,
+                                       AttachMessages* messages) {
+    auto link = create(kernel, pins, program, interface, ifindex, mode, messages);
     const std::int64_t accepted = monotonic_ns();
     if (!link) return link;
     const auto placed = [&]() -> Result<void> {
@@ -242,7 +251,8 @@ bool XdpLink::is_live(unsigned ifindex) const {
     const auto shown = attached_programs(ifindex, *kernel_);
     // What cannot be asked at the moment is taken to be as it was.
     if (!shown || kernel_->link_info(link_.get(), info) != 0) return true;
-    return info.xdp.ifindex == ifindex && std::ranges::find(*shown, info.prog_id, &AttachedProgram::id) != shown->end();
+    return info.xdp.ifindex == ifindex &&
+           std::ranges::find(*shown, info.prog_id, &AttachedProgram::id) != shown->end();
 }
 
 std::string XdpLink::other_program(std::uint32_t id) const {
@@ -270,8 +280,7 @@ Result<void> XdpLink::hold(const PinnedProgram& program) {
 }
 
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
-    if (auto ours = require_ours(); !ours) return ours;
-    if (id_of_program(program.descriptor) == program_id_) return {};
+    if (program.version == version_) return require_ours();
     auto held = duplicate(program.descriptor); // before anything is changed
     if (!held) return std::unexpected(held.error());
     const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());

@@ -1,6 +1,7 @@
 // An XDP program on an interface by a pinned bpf_link, and what the kernel says is attached there.
 #pragma once
 
+#include "adapters/bpf/datapath/attach_messages.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/kernel_port.hpp"
@@ -55,15 +56,17 @@ class XdpLink {
   public:
     // Fails with the errno and its known causes on this interface, and leaves nothing attached. `interface`
     // is for the text. A pin of a link that is dead is replaced. `accepted_ns` becomes CLOCK_MONOTONIC when
-    // the kernel took the program.
+    // the kernel took the program; `messages`, where there are any, have the kernel's own words.
     static Result<XdpLink> attach(const KernelPort& kernel, const InterfacePins& pins,
                                   const PinnedProgram& program, const std::string& interface,
-                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr);
+                                  unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr,
+                                  AttachMessages* messages = nullptr);
     // The same beside a link of ours in a mode that coexists with this one. That one stays attached, and its
     // pin becomes this one's: detach() it then.
     static Result<XdpLink> attach_beside(const KernelPort& kernel, const InterfacePins& pins,
                                          const PinnedProgram& program, const std::string& interface,
-                                         unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr);
+                                         unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr,
+                                         AttachMessages* messages = nullptr);
     // Detaches what attach_beside() left half done where its process ended.
     static Result<void> discard_next(const KernelPort& kernel, const InterfacePins& pins);
 
@@ -81,11 +84,12 @@ class XdpLink {
     XdpMode mode() const { return mode_; }
     std::uint32_t program_id() const { return program_id_; }
     int program() const { return program_.get(); } // owned by the link; -1 where it is none of ours
+    unsigned ifindex() const { return ifindex_; }
     // "" where it holds a program that is not pinned by us.
     const std::string& version() const { return version_; }
 
     // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that
-    // was put there. On failure the old program goes on.
+    // was put there: the kernel compares them. On failure the old program goes on.
     Result<void> update(const PinnedProgram& program, std::int64_t* accepted_ns = nullptr);
 
     // Detaches and unpins. Once it was detached it is gone, also where this fails.
@@ -95,7 +99,7 @@ class XdpLink {
   private:
     static Result<XdpLink> create(const KernelPort& kernel, const InterfacePins& pins,
                                   const PinnedProgram& program, const std::string& interface,
-                                  unsigned ifindex, XdpMode mode);
+                                  unsigned ifindex, XdpMode mode, AttachMessages* messages);
     XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
         : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;

@@ -95,7 +95,7 @@ KernelFeatures probe_features() {
             helper(BPF_FUNC_for_each_map_elem), helper(BPF_FUNC_map_lookup_percpu_elem)};
 }
 
-std::string why_not_loaded(int error, bool cpus_are_offline, const LogCapture& log) {
+std::string why_no_merger(int error, bool cpus_are_offline, const LogCapture& log) {
     if (const std::string hint = capability_hint(error); !hint.empty()) return errno_text(error) + hint;
     utsname names{};
     ::uname(&names);
@@ -245,7 +245,7 @@ Result<void> MapMigration::load(int from, int to, const std::string& merger) {
     if (error != 0) return failure("set up object " + merger + ": " + errno_text(error), -error);
     error = bpf_object__load(object_.get());
     if (error == 0) return {};
-    return failure("load object " + merger + ": " + why_not_loaded(error, !cpus_.offline.empty(), log),
+    return failure("load object " + merger + ": " + why_no_merger(error, !cpus_.offline.empty(), log),
                    -error);
 }
 

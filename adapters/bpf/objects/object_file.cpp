@@ -24,10 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct FreeBtf {
-    void operator()(btf* types) const { btf__free(types); }
-};
-
 std::unexpected<Error> refusal(const std::string& path, const std::string& why, int number = EINVAL) {
     return failure("object " + (path.empty() ? "''" : path) + ": " + why, number);
 }

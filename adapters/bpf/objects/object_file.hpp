@@ -4,6 +4,7 @@
 
 #include "knowledge/error.hpp"
 
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include <memory>
@@ -13,6 +14,9 @@ namespace homeostat::bpf {
 
 struct CloseObject {
     void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+struct FreeBtf {
+    void operator()(btf* types) const { btf__free(types); }
 };
 using ObjectFile = std::unique_ptr<bpf_object, CloseObject>;
 

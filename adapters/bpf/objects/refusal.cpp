@@ -155,11 +155,13 @@ std::string failed_program(std::string_view log, const std::string& function) {
     return name.empty() || name.contains('\'') ? function : std::string(name);
 }
 
+// Without CAP_PERFMON the verifier refuses what it would take otherwise.
 Refusal by_verifier(const std::string& path, const std::string& function, const std::string& failed,
-                    Verdict verdict) {
+                    Verdict verdict, int number) {
     if (const auto lines = read_source_lines(path)) complete(verdict, *lines, failed);
     std::string what =
         "the verifier rejected " + (failed == function ? "it" : failed) + ": " + to_text(verdict);
+    if (const std::string hint = capability_hint(number); !hint.empty()) what += "\n  " + hint.substr(2);
     return {std::move(what), std::move(verdict)};
 }
 
@@ -220,7 +222,7 @@ std::string why_not_permitted(int number, const KernelFacts& facts) {
 Refusal why_not_loaded(const bpf_object* object, const std::string& path, const std::string& function,
                        int number, std::string_view log) {
     if (auto verdict = read_verdict(verifier_log(log)))
-        return by_verifier(path, function, failed_program(log, function), std::move(*verdict));
+        return by_verifier(path, function, failed_program(log, function), std::move(*verdict), number);
     const KernelFacts facts = kernel_facts();
     if (std::abs(number) == EPERM || std::abs(number) == EACCES)
         return {why_not_permitted(number, facts), std::nullopt};

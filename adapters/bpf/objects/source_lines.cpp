@@ -2,6 +2,7 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/objects/object_file.hpp"
 
 #include <bpf/btf.h>
 #include <linux/bpf.h>
@@ -22,9 +23,6 @@ namespace homeostat::bpf {
 
 namespace {
 
-struct FreeBtf {
-    void operator()(btf* types) const { btf__free(types); }
-};
 struct FreeExtension {
     void operator()(btf_ext* extension) const { btf_ext__free(extension); }
 };

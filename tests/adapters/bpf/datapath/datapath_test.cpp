@@ -319,6 +319,10 @@ TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
     EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
               std::string::npos)
         << outcome.error;
+    // Since Linux 6.6 in the kernel's own words, too.
+    if (AttachMessages::listen()) {
+        EXPECT_NE(outcome.error.find("the kernel says '"), std::string::npos) << outcome.error;
+    }
 }
 
 TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
@@ -332,6 +336,10 @@ TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOn
     EXPECT_EQ(facts->driver, "veth");
     EXPECT_EQ(facts->mtu, 1500u);
     EXPECT_FALSE(facts->lro);
+    if (facts->xdp_features) { // since Linux 6.3
+        EXPECT_TRUE(*facts->xdp_features & xdp_basic);
+        EXPECT_FALSE(*facts->xdp_features & xdp_hw_offload);
+    }
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok) << "being a port alone is no hindrance";
     ASSERT_TRUE(apply({DetachXdp{}}).ok);
     auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});

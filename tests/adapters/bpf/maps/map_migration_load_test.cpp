@@ -144,7 +144,6 @@ class UnderLoad : public MapMigrationTest {
         EXPECT_GT(meanwhile, 0u) << "no packet came while the map was merged";
         EXPECT_EQ(report->evicted, 0u);
         EXPECT_LT(resident_kib_max() - resident_before_kib, 8 * 1024) << "memory grew with the entries";
-        EXPECT_LT(report->took_ns, 60'000'000'000) << "not linear any more: some 0.3 s on an idle machine";
         std::printf("%s: %.0f ns an entry; %lu packets of 64 keys meanwhile; progress told %lu times\n", map,
                     static_cast<double>(report->took_ns) / static_cast<double>(report->entries),
                     static_cast<unsigned long>(meanwhile), static_cast<unsigned long>(steps));

@@ -1,0 +1,149 @@
+#include "adapters/bpf/datapath/garbage.hpp"
+
+#include "adapters/bpf/datapath/guard.hpp"
+#include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/datapath/recovery.hpp"
+#include "adapters/bpf/datapath/xdp_link.hpp"
+#include "adapters/bpf/kernel.hpp"
+
+#include <bpf/bpf.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
+
+namespace homeostat::bpf {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The ids of the maps that a program works on.
+Result<std::set<std::uint32_t>> maps_of(int program) {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(program, &info, &size) != 0)
+        return failure("ask about a program: " + errno_text(errno), errno);
+    std::vector<std::uint32_t> ids(info.nr_map_ids);
+    bpf_prog_info filled{};
+    filled.nr_map_ids = info.nr_map_ids;
+    filled.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+    size = sizeof filled;
+    if (bpf_obj_get_info_by_fd(program, &filled, &size) != 0)
+        return failure("ask for a program's maps: " + errno_text(errno), errno);
+    return std::set<std::uint32_t>(ids.begin(), ids.end());
+}
+
+std::uint32_t id_of_map(int map) {
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(map, &info, &size) == 0 ? info.id : 0;
+}
+
+class Search {
+  public:
+    Search(const KernelPort& kernel, std::vector<Orphan>& found) : kernel_(kernel), found_(found) {}
+
+    Result<void> look_at(const InterfacePins& pins, const std::string& interface) {
+        const unsigned ifindex = ::if_nametoindex(interface.c_str());
+        auto link = XdpLink::adopt(kernel_, pins, ifindex);
+        if (!link) return std::unexpected(link.error());
+        const std::string version = *link ? (*link)->version() : "";
+        const std::string nobody = ifindex == 0 ? "there is no interface " + interface
+                                   : !*link     ? "nothing is attached to " + interface
+                                                : "";
+        std::error_code error;
+        if (!*link && fs::exists(pins.link(), error))
+            found_.push_back(
+                {pins.link(), "link", ifindex == 0 ? nobody : "it is not on " + interface + " any more"});
+        if (!nobody.empty() && fs::exists(pins.guard(), error))
+            found_.push_back({pins.guard(), "guard", nobody});
+        std::set<std::uint32_t> used;
+        for (const std::string& path : files_in(pins.programs())) {
+            const std::string pinned = version_of_pin(path);
+            const bool is_attached =
+                pinned == version || pinned == twin_of(version) || pinned == host_form_of(version);
+            if (version.empty() || !is_attached) {
+                found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
+                continue;
+            }
+            const Descriptor program(kernel_.open_pin(path));
+            auto maps =
+                program ? maps_of(program.get()) : failure("open " + path + ": " + errno_text(program.get()));
+            if (!maps) return std::unexpected(maps.error());
+            used.merge(*maps);
+        }
+        for (const std::string& path : files_in(pins.maps())) {
+            const Descriptor map(kernel_.open_pin(path));
+            if (!map) return failure("open " + path + ": " + errno_text(map.get()), -map.get());
+            if (!used.contains(id_of_map(map.get())))
+                found_.push_back(
+                    {path, "map", nobody.empty() ? "the attached program does not use it" : nobody});
+        }
+        return {};
+    }
+
+  private:
+    const KernelPort& kernel_;
+    std::vector<Orphan>& found_;
+};
+
+// The guard and the link first: what they hold is in use until then.
+Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std::vector<Orphan>& orphans) {
+    for (const Orphan& orphan : orphans) {
+        if (orphan.what == "change") continue;
+        if (orphan.what == "guard") {
+            const std::string interface = version_of_pin(fs::path(orphan.path).parent_path());
+            auto guard = Guard::adopt(kernel, instance.pins(interface), ::if_nametoindex(interface.c_str()));
+            if (guard && *guard)
+                if (auto removed = (*guard)->remove(); !removed) return removed;
+        }
+        if (const int error = kernel.unpin(orphan.path); error != 0 && error != -ENOENT)
+            return failure("unpin " + orphan.path + ": " + errno_text(error), -error);
+    }
+    for (const std::string& interface : instance.pinned_interfaces()) {
+        const InterfacePins pins = instance.pins(interface);
+        std::error_code error;
+        for (const std::string& folder : {pins.programs(), pins.maps(), pins.folder()})
+            fs::remove(folder, error);
+        if (fs::exists(pins.folder(), error)) continue;
+        fs::remove(instance.definitions_path(interface), error);
+        if (auto committed = instance.commit(interface, std::nullopt); !committed) return committed;
+    }
+    return instance.pinned_interfaces().empty() ? instance.remove() : Result<void>{};
+}
+
+} // namespace
+
+Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
+                                            const KernelPort& kernel) {
+    std::vector<Orphan> found;
+    std::error_code error;
+    if (!fs::exists(place.state + "/" + place.name, error) &&
+        !fs::exists(place.bpffs + "/" + place.name, error))
+        return found;
+    auto instance = Instance::open(place, kernel);
+    if (!instance) return std::unexpected(instance.error());
+    if (instance->unfinished()) {
+        found.push_back({place.state + "/" + place.name + "/journal", "change",
+                         "on " + instance->unfinished()->interface + ", which was cut short"});
+        if (remove) {
+            take_back_unfinished(*instance, kernel);
+            if (instance->unfinished())
+                return failure("the change that was cut short on " + instance->unfinished()->interface +
+                               " cannot be taken back; 'homeostat detach' undoes everything");
+        }
+    }
+    Search search(kernel, found);
+    for (const std::string& interface : instance->pinned_interfaces())
+        if (auto looked = search.look_at(instance->pins(interface), interface); !looked)
+            return std::unexpected(looked.error());
+    if (remove)
+        if (auto removed = remove_all(kernel, *instance, found); !removed)
+            return std::unexpected(removed.error());
+    return found;
+}
+
+} // namespace homeostat::bpf

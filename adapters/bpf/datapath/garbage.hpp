@@ -1,0 +1,28 @@
+// What an instance has left behind that nothing needs: pins of devices that went, programs that are not
+// attached, maps that no attached program works on.
+#pragma once
+
+#include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/kernel_port.hpp"
+#include "knowledge/error.hpp"
+
+#include <string>
+#include <vector>
+
+namespace homeostat::bpf {
+
+struct Orphan {
+    std::string path; // of the pin, or of the journal
+    std::string what; // "program", "map", "link", "guard", "change"
+    std::string why;
+
+    bool operator==(const Orphan&) const = default;
+};
+
+// Finds them, and removes them where `remove` says so: a change that was cut short is taken back first. Of
+// this instance only, and nothing that is attached or that an attached program uses. Fails where a process
+// owns the instance, or something cannot be removed. In the calling thread's network namespace.
+Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
+                                            const KernelPort& kernel = KernelPort());
+
+} // namespace homeostat::bpf

@@ -1,0 +1,147 @@
+// Changes while packets come: of a program that drops nothing gets through, of one that passes nothing is
+// lost. The gaps of mode switches are printed; how long they are is the machine's affair.
+#include "adapters/lab/bpf_mount.hpp"
+#include "adapters/lab/network.hpp"
+#include "adapters/lab/traffic.hpp"
+#include "tests/adapters/bpf/datapath/transaction_states.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <thread>
+
+namespace homeostat::bpf {
+namespace {
+
+constexpr std::uint16_t discard = 9;
+constexpr std::uint32_t packets_per_second = 20'000;
+
+class FloodTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        auto lab = lab::Lab::create("hbfl" + std::to_string(::getpid()));
+        ASSERT_TRUE(lab) << lab.error().what;
+        lab_.emplace(std::move(*lab));
+        auto mount = lab::BpfMount::create();
+        ASSERT_TRUE(mount) << mount.error().what;
+        mount_.emplace(std::move(*mount));
+        state_ = mount_->path() + "-state";
+        auto entered = lab_->host.enter();
+        ASSERT_TRUE(entered) << entered.error().what;
+        entered_.emplace(std::move(*entered));
+    }
+
+    void TearDown() override {
+        if (datapath_) {
+            EXPECT_TRUE(datapath_->detach_all());
+        }
+        datapath_.reset();
+        std::error_code error;
+        std::filesystem::remove_all(state_, error);
+    }
+
+    void open(const std::vector<ProgramSource>& programs, const std::string& first) {
+        auto opened = XdpDatapath::open(options_at(mount_->path(), state_), programs, {"lab0"});
+        ASSERT_TRUE(opened) << opened.error().what;
+        datapath_ = std::move(*opened);
+        apply(AttachXdp{first, {XdpMode::drv}});
+    }
+
+    Outcome apply(Step step) {
+        Outcome outcome = datapath_->apply({TransactionId{1}, "lab0", {std::move(step)}});
+        EXPECT_TRUE(outcome.ok) << outcome.error;
+        return outcome;
+    }
+
+    struct Seen {
+        lab::TrafficCount sent;
+        lab::TrafficCount got;
+    };
+
+    // Makes the steps one after the other, each when some packets have come since the last one, at any phase
+    // of the flood's bursts.
+    template <class Change> Seen under_flood(int times, const Change& change) {
+        auto receiver = lab::receive_udp(lab_->host, discard);
+        EXPECT_TRUE(receiver) << receiver.error().what;
+        auto flood = lab::flood_udp(lab_->peer, {.packets_per_second = packets_per_second,
+                                                 .bounds = {.time = std::chrono::minutes(10)}});
+        EXPECT_TRUE(flood) << flood.error().what;
+        std::mt19937 random(1);
+        std::uniform_int_distribution<> phase(0, 1'000);
+        for (int i = 0; i < times && !HasFailure(); ++i) {
+            const auto before = flood->count().sent;
+            while (flood->count().sent < before + 20 && flood->count().error.empty())
+                std::this_thread::yield();
+            const auto at = std::chrono::steady_clock::now() + std::chrono::microseconds(phase(random));
+            while (std::chrono::steady_clock::now() < at) {
+            } // the moment is what is tried
+            change(i);
+        }
+        Seen seen{.sent = flood->stop(), .got = receiver->stop()};
+        EXPECT_EQ(seen.sent.error, "");
+        EXPECT_GE(seen.sent.sent, static_cast<std::uint64_t>(times) * 20);
+        return seen;
+    }
+
+    // tests/run.sh --long sets it.
+    static int times() { return std::getenv("HOMEOSTAT_LONG_TESTS") != nullptr ? 1'000 : 100; }
+
+    std::optional<lab::Lab> lab_;
+    std::optional<lab::BpfMount> mount_;
+    std::optional<lab::Entered> entered_;
+    std::string state_;
+    std::unique_ptr<XdpDatapath> datapath_;
+};
+
+TEST_F(FloodTest, NothingGetsThroughWhileDroppingProgramsReplaceEachOther) {
+    open(state_programs(), "first");
+    const Seen seen =
+        under_flood(times(), [&](int i) { apply(ReplaceXdp{i % 2 == 0 ? "second" : "first"}); });
+    EXPECT_EQ(seen.got.received + seen.got.missed, 0u) << "of " << seen.sent.sent;
+    std::printf("%d replacements: %llu of %llu packets got through\n", times(),
+                static_cast<unsigned long long>(seen.got.received + seen.got.missed),
+                static_cast<unsigned long long>(seen.sent.sent));
+}
+
+TEST_F(FloodTest, NothingIsLostWhilePassingProgramsReplaceEachOther) {
+    open({source("one", "counting", "count_pass"), source("other", "counting", "count_pass")}, "one");
+    const Seen seen = under_flood(times(), [&](int i) { apply(ReplaceXdp{i % 2 == 0 ? "other" : "one"}); });
+    EXPECT_EQ(seen.got.received + seen.got.missed, seen.sent.sent);
+    std::printf("%d replacements: %llu of %llu packets came\n", times(),
+                static_cast<unsigned long long>(seen.got.received + seen.got.missed),
+                static_cast<unsigned long long>(seen.sent.sent));
+}
+
+TEST_F(FloodTest, NothingGetsThroughWhileTheModeIsSwitchedUnderTheGuard) {
+    open(state_programs(), "first");
+    std::vector<std::int64_t> gaps;
+    const Seen seen = under_flood(times(), [&](int i) {
+        const Outcome outcome = apply(SwitchXdpMode{"first", {i % 2 == 0 ? XdpMode::skb : XdpMode::drv}});
+        ASSERT_TRUE(outcome.gap);
+        EXPECT_TRUE(outcome.gap->covered) << (outcome.notes.empty() ? "" : outcome.notes.front());
+        gaps.push_back(outcome.gap->ns);
+        datapath_->read_back(); // has the guard stand down
+    });
+    EXPECT_EQ(seen.got.received + seen.got.missed, 0u) << "of " << seen.sent.sent;
+    ASSERT_FALSE(gaps.empty());
+    std::ranges::sort(gaps);
+    const auto at = [&](double share) {
+        return static_cast<double>(
+                   gaps[static_cast<std::size_t>(share * static_cast<double>(gaps.size() - 1))]) /
+               1e3;
+    };
+    std::printf(
+        "%d switches: %llu of %llu packets got through; gap p50 %.0f us, p99 %.0f us, maximum %.0f us\n",
+        times(), static_cast<unsigned long long>(seen.got.received + seen.got.missed),
+        static_cast<unsigned long long>(seen.sent.sent), at(0.5), at(0.99), at(1));
+}
+
+} // namespace
+} // namespace homeostat::bpf
