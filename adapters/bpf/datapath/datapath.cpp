@@ -305,7 +305,7 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
 ActualState XdpDatapath::read_back() {
     ActualState state;
     for (ManagedInterface& interface : interfaces_) {
-        stand_down(options_.kernel, interface); // where that fails, the next time tries again
+        (void)stand_down(options_.kernel, interface); // where that fails, the next time tries again
         state.emplace(interface.name, read_back(interface));
     }
     return state;
@@ -335,7 +335,7 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
 }
 
 XdpDatapath::~XdpDatapath() {
-    for (ManagedInterface& interface : interfaces_) stand_down(options_.kernel, interface);
+    for (ManagedInterface& interface : interfaces_) (void)stand_down(options_.kernel, interface);
 }
 
 Result<void> XdpDatapath::detach_all() {
