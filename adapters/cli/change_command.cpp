@@ -1,5 +1,4 @@
-// The commands that change one interface: attach, replace, switch. Where a controller runs, it makes the
-// change; else it is made here, by the same transaction.
+// The commands that change one interface: attach, replace, switch.
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
 #include "adapters/cli/command.hpp"
@@ -55,9 +54,6 @@ packets meanwhile. On failure the old mode is back.
                                     "homeostat switch eth0 skb --max-gap 1ms", false};
 
 constexpr std::string_view notes_end = R"(
-While a controller runs, it makes the change: OBJECT is the name of one of its programs then, and what is asked for is
-the interface's baseline until it loads its configuration again. Policies stay above it.
-
 Exit code: 0 it is as asked, 1 it is not, and why, 2 the command was not understood.
 )";
 

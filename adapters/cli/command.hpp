@@ -29,6 +29,7 @@ int attach_command(const std::vector<std::string>& arguments);
 int replace_command(const std::vector<std::string>& arguments);
 int switch_command(const std::vector<std::string>& arguments);
 int gc_command(const std::vector<std::string>& arguments);
+int plan_command(const std::vector<std::string>& arguments);
 int check_command(const std::vector<std::string>& arguments);
 int lab_command(const std::vector<std::string>& arguments);
 int load_command(const std::vector<std::string>& arguments);

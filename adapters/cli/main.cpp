@@ -11,8 +11,9 @@ namespace homeostat::cli {
 
 namespace {
 
-constexpr std::array<Command, 17> all_commands{
+constexpr std::array<Command, 18> all_commands{
     {{"run", "watch interfaces, decide by policies, change the datapath", run_command},
+     {"plan", "what run would do now, and which modes are possible", plan_command},
      {"status", "what is attached to interfaces, by whom and since when", status_command},
      {"attach", "attach a program to an interface", attach_command},
      {"replace", "put another program in its place, at once", replace_command},

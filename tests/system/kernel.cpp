@@ -62,6 +62,18 @@ bool are_released(const Objects& objects) {
            gone(objects.maps, bpf_map_get_fd_by_id);
 }
 
+std::set<std::uint32_t> xdp_links(const Objects& objects) {
+    std::set<std::uint32_t> links;
+    for (const std::uint32_t id : objects.links) {
+        const bpf::Descriptor link(bpf_link_get_fd_by_id(id));
+        bpf_link_info info{};
+        std::uint32_t size = sizeof info;
+        if (link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 && info.type == BPF_LINK_TYPE_XDP)
+            links.insert(id);
+    }
+    return links;
+}
+
 void detach_link(std::uint32_t id) {
     const bpf::Descriptor link(bpf_link_get_fd_by_id(id));
     if (!link || bpf_link_detach(link.get()) != 0)

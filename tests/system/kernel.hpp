@@ -37,6 +37,9 @@ bool are_released(const Objects& objects);
 
 std::vector<pid_t> children_of(pid_t process);
 
+// Those of its links that are on network devices, anchors too.
+std::set<std::uint32_t> xdp_links(const Objects& objects);
+
 // What `bpftool link detach` does: the owner keeps a link that holds nothing.
 void detach_link(std::uint32_t id);
 

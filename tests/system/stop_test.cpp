@@ -185,7 +185,7 @@ TEST_F(Interfaces, OneThatIsDeletedAndMadeAgainGetsItsProgramAgain) {
 
 TEST_F(Interfaces, OneWhoseProgramSomebodyDetachedGetsItAgain) {
     Controller controller = start_attached({}, {});
-    for (const std::uint32_t id : held_by(controller.pid()).links) detach_link(id);
+    for (const std::uint32_t id : xdp_links(held_by(controller.pid()))) detach_link(id);
     controller.await([](const Event& event) { return text_of(event, "text").starts_with("drift on lab0"); },
                      "word of it");
     const Event again = controller.await(outcome_with("counter"), "the baseline, again");

@@ -283,8 +283,8 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
         std::string name = std::string(foreign_prefix) + program_name(id);
         if (interface.link && interface.link->program_id() == id) {
             const std::string& version = interface.link->version();
-            const auto known = is_offloaded ? interface.programs.name_of_version(host_form_of(version))
-                                            : interface.programs.name_of(id);
+            auto known = interface.programs.name_of(id);
+            if (!known && is_offloaded) known = interface.programs.name_of_version(host_form_of(version));
             name = known.value_or(std::string(outdated_prefix) + version);
         }
         actual.xdp = AttachedXdp{std::move(name), mode, id};

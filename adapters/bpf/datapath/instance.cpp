@@ -109,6 +109,17 @@ Result<Descriptor> take_lock(const std::string& path) {
     return lock;
 }
 
+// As the kernel lists the locks: to try to take it would be in the way of who wants it.
+bool is_locked(const std::string& path) {
+    struct stat file{};
+    if (::stat(path.c_str(), &file) != 0) return false;
+    const std::string inode = ":" + std::to_string(file.st_ino) + " ";
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);)
+        if (line.find(" FLOCK ") != std::string::npos && line.find(inode) != std::string::npos) return true;
+    return false;
+}
+
 Result<std::string> read_text(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::ostringstream text;
@@ -318,11 +329,33 @@ Result<void> Instance::forget() {
     return {};
 }
 
-std::vector<std::string> Instance::pinned_interfaces() const {
+std::vector<std::string> pinned_interfaces(const InstancePlace& place) {
     std::vector<std::string> names;
-    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
+    for (const std::string& folder : files_in(place.bpffs + "/" + place.name))
         names.push_back(version_of_pin(folder));
     return names;
+}
+
+std::vector<std::string> Instance::pinned_interfaces() const { return bpf::pinned_interfaces(place_); }
+
+Result<InstanceRecords> read_records(const InstancePlace& place) {
+    const std::string folder = place.state + "/" + place.name;
+    InstanceRecords records;
+    std::error_code error;
+    if (fs::exists(folder + "/manifest", error)) {
+        const auto text = read_text(folder + "/manifest");
+        auto manifest = text ? read_manifest(*text) : std::unexpected(text.error());
+        if (!manifest) return failure(folder + "/manifest: " + manifest.error().what);
+        if (manifest->boot_id == boot_id()) records.manifest = std::move(*manifest);
+    }
+    if (fs::exists(folder + "/journal", error)) {
+        const auto text = read_text(folder + "/journal");
+        auto journal = text ? read_journal(*text) : std::unexpected(text.error());
+        if (journal && !journal->undo.empty() && journal->transaction > records.manifest.committed)
+            records.journal = std::move(*journal);
+    }
+    if (is_locked(folder + "/lock")) records.owner = read_text(folder + "/lock").value_or("?");
+    return records;
 }
 
 Result<void> Instance::make_folders(std::string_view interface) const {

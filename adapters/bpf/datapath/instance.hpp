@@ -62,6 +62,9 @@ std::string version_of_pin(const std::string& path);
 // Their paths, sorted; none where there is no such folder.
 std::vector<std::string> files_in(const std::string& folder);
 
+// Those for which the instance has pins, sorted.
+std::vector<std::string> pinned_interfaces(const InstancePlace& place);
+
 struct Manifest {
     struct Interface {
         std::uint32_t ifindex = 0;
@@ -140,6 +143,14 @@ class Instance {
     std::optional<Journal> unfinished_;
     bool journal_stays_ = false;
 };
+
+// What the instance has written down, without owning it: also while a controller does. Of this boot only.
+struct InstanceRecords {
+    Manifest manifest;
+    std::optional<Journal> journal; // of a change that is under way, or was cut short
+    std::string owner;              // the process that owns the instance now; "" for none
+};
+Result<InstanceRecords> read_records(const InstancePlace& place);
 
 std::string to_text(const Manifest& manifest);
 Result<Manifest> read_manifest(std::string_view text);

@@ -166,7 +166,12 @@ Result<OffloadedProgram> load_offloaded(const KernelPort& kernel, const Interfac
     const std::string what = "attach to " + interface + " in mode hw: ";
     const auto host = programs.program(program);
     if (!host) return failure(what + host.error().what, host.error().number);
-    const ProgramSource& source = *programs.source(program);
+    const ProgramSource* const known = programs.source(program);
+    if (known == nullptr)
+        return failure(what + "the object of program " + program +
+                           " is not known here, and for a network card it must be loaded anew; name it",
+                       EINVAL);
+    const ProgramSource& source = *known;
     OffloadedProgram offloaded{.program = {}, .version = offload_of(host->version)};
     const std::string pin = pins.program(offloaded.version);
     offloaded.program = Descriptor(kernel.open_pin(pin));

@@ -120,6 +120,12 @@ Result<ProgramObject> read_program(const ProgramSource& source) {
     return ProgramObject{std::move(*bytes), *function, std::move(version)};
 }
 
+Result<std::string> version_of(const ProgramSource& source) {
+    const auto object = read_program(source);
+    if (!object) return std::unexpected(object.error());
+    return object->version;
+}
+
 Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& sources,
                                             std::optional<Pinning> pinning) {
     LoadedPrograms loaded;

@@ -36,10 +36,13 @@ struct ProgramSource {
 // A program's object as its file holds it.
 struct ProgramObject {
     std::string bytes;
-    std::string function; // of the program in it
-    std::string version;  // see LoadedPrograms::Program
+    std::string function; // of the XDP program in it
+    std::string version;  // as version_of() tells it
 };
 Result<ProgramObject> read_program(const ProgramSource& source);
+// The name of the pin that the program has, "guard@0123456789ab": its name, and what it is made of. Fails
+// where the object cannot be read, or has no such program.
+Result<std::string> version_of(const ProgramSource& source);
 
 // What two maps must agree on to be one.
 struct MapShape {

@@ -299,7 +299,9 @@ Result<MigrationReport> MapMigration::run(const MigrationProgress& progress) {
     auto done = std::async(std::launch::async, [this] { return run_all(); });
     while (done.wait_for(progress_period) == std::future_status::timeout) {
         if (!progress) continue;
-        if (const auto run = read_run(object_.get())) progress(run->visited, entries_ * runs);
+        // The old map may have got entries since they were counted.
+        if (const auto run = read_run(object_.get()))
+            progress(std::min<std::uint64_t>(run->visited, entries_ * runs), entries_ * runs);
     }
     if (const auto merged = done.get(); !merged) return fail(merged.error());
     const auto run = read_run(object_.get());
