@@ -47,6 +47,7 @@ struct Runner::Loop {
     void run();
     void begin_stop();
     void ask_reload();
+    void take(OperatorCommand command);
 
   private:
     void wait_period();
@@ -238,6 +239,11 @@ void Runner::Loop::ask_reload() {
     }
 }
 
+void Runner::Loop::take(OperatorCommand command) {
+    queue.commands.push_back(std::move(command));
+    post_urgent();
+}
+
 Runner::Runner(GenerationPtr first, RunnerPorts ports, RunnerOptions options)
     : loop_(std::make_unique<Loop>(std::move(first), std::move(ports), options)) {}
 
@@ -251,6 +257,11 @@ void Runner::stop() {
 
 void Runner::reload() {
     asio::post(loop_->context, [loop = loop_.get()] { loop->ask_reload(); });
+}
+
+void Runner::command(OperatorCommand command) {
+    asio::post(loop_->context,
+               [loop = loop_.get(), taken = std::move(command)]() mutable { loop->take(std::move(taken)); });
 }
 
 } // namespace homeostat

@@ -44,6 +44,7 @@ class Runner {
     // May be called from any thread, and from callbacks.
     void stop();
     void reload();
+    void command(OperatorCommand command); // an input of the next tick, which comes at once
 
   private:
     struct Loop;

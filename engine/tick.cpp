@@ -11,7 +11,7 @@
 namespace homeostat {
 
 EngineState::EngineState(GenerationPtr first)
-    : knowledge(first->limits.store), generation(std::move(first)) {}
+    : knowledge(first->limits.store), generation(std::move(first)), baseline(generation->baseline) {}
 
 namespace {
 
@@ -29,6 +29,27 @@ void monitor(EngineState& state, const Inputs& inputs, Decisions& decisions) {
     state.inputs_dropped += inputs.inputs_dropped;
 }
 
+// A reload ends what operators have changed; what they ask for in the same tick comes after it.
+void adopt_baseline(EngineState& state, const Inputs& inputs, const Generation& before,
+                    Decisions& decisions) {
+    if (inputs.reload) {
+        for (const auto& [interface, baseline] : before.baseline)
+            if (state.baseline[interface] != baseline)
+                decisions.messages.push_back("operator: what was changed on " + interface +
+                                             " ends with the reload");
+        state.baseline = inputs.reload->baseline;
+    }
+    for (const OperatorCommand& command : inputs.commands) {
+        ++state.commands_taken;
+        const auto found = state.baseline.find(command.interface);
+        if (found == state.baseline.end()) continue; // a reload took the interface away
+        found->second = command.baseline;
+        state.knowledge.targets[command.interface].failures = 0; // it is tried at once
+        state.knowledge.targets[command.interface].retry_at = inputs.now;
+        decisions.messages.push_back("operator: " + command.interface + ": " + command.text);
+    }
+}
+
 } // namespace
 
 Decisions tick(EngineState& state, const Inputs& inputs) {
@@ -40,6 +61,7 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
     decisions.now = inputs.now;
     decisions.generation = generation.number;
     if (reloaded) adopt_generation(state, *before, inputs.now, decisions);
+    adopt_baseline(state, inputs, *before, decisions);
     state.adopted = true;
     ++state.ticks;
 
@@ -55,8 +77,8 @@ Decisions tick(EngineState& state, const Inputs& inputs) {
     const PlanLimits plan{.instances_per_adaptation_max = generation.limits.instances_per_adaptation_max,
                           .changes_per_minute_max = generation.limits.changes_per_minute_max,
                           .evaluation = analyze.evaluation};
-    plan_overlays(generation.policies, generation.baseline, state.knowledge, inputs.now, plan, reloaded,
-                  decisions);
+    plan_overlays(generation.policies, state.baseline, state.knowledge, inputs.now, plan,
+                  reloaded || !inputs.commands.empty(), decisions);
     if (!generation.shadow) plan_transactions(state.knowledge, inputs.now, decisions);
     sweep_series(state, inputs.now);
     state.history.add(decisions, generation.limits.decisions_kept_max);

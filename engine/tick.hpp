@@ -16,14 +16,22 @@
 
 namespace homeostat {
 
+// The baseline of an interface as an operator wants it, until the next reload.
+struct OperatorCommand {
+    std::string interface;
+    DesiredInterface baseline;
+    std::string text; // for the record: "attach guard in drv, else skb"
+};
+
 // All that a tick is told.
 struct Inputs {
     Instant now;
     bool periodic = true; // facts are recorded at periodic ticks only
     Readings readings;
     std::vector<Outcome> outcomes;
-    ActualState observed;             // read back without a transaction; the first time, of every interface
-    GenerationPtr reload;             // null: go on with the one that is there
+    ActualState observed; // read back without a transaction; the first time, of every interface
+    GenerationPtr reload; // null: go on with the one that is there
+    std::vector<OperatorCommand> commands;
     std::uint64_t ticks_skipped = 0;  // periods that passed without a tick, since the last tick
     std::uint64_t inputs_dropped = 0; // at the limit of the queue, since the last tick
 };
@@ -46,6 +54,8 @@ struct EngineState {
 
     Knowledge knowledge;
     GenerationPtr generation;
+    DesiredState baseline;             // the generation's, with what operators have changed since
+    std::uint64_t commands_taken = 0;  // of operators, since the start
     std::vector<SensorSeries> sensors; // by SensorId
     std::uint64_t ticks = 0;
     std::uint64_t ticks_skipped = 0;

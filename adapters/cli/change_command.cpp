@@ -2,12 +2,12 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
 #include "adapters/cli/command.hpp"
+#include "adapters/cli/controller_socket.hpp"
 #include "adapters/cli/mistakes.hpp"
+#include "adapters/cli/operator_desk.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
-#include "knowledge/text.hpp"
 
-#include <boost/json.hpp>
 #include <net/if.h>
 
 #include <algorithm>
@@ -17,8 +17,6 @@
 namespace homeostat::cli {
 
 namespace po = boost::program_options;
-namespace json = boost::json;
-
 namespace {
 
 struct ChangeCommand {
@@ -54,6 +52,9 @@ packets meanwhile. On failure the old mode is back.
                                     "homeostat switch eth0 skb --max-gap 1ms", false};
 
 constexpr std::string_view notes_end = R"(
+While a controller runs, it makes the change: OBJECT is the name of one of its programs then, and what is asked for is
+the interface's baseline until it loads its configuration again. Policies stay above it.
+
 Exit code: 0 it is as asked, 1 it is not, and why, 2 the command was not understood.
 )";
 
@@ -62,25 +63,10 @@ struct Asked {
     std::string object; // or the name of a controller's program
     std::string function;
     std::string twin;
+    std::string modes; // the ladder, as it was written
     std::vector<XdpMode> ladder;
     std::optional<Duration> gap_max;
 };
-
-Result<std::vector<XdpMode>> parse_ladder(const std::string& text) {
-    std::vector<XdpMode> ladder;
-    for (std::size_t from = 0; from <= text.size();) {
-        const std::size_t end = std::min(text.find(',', from), text.size());
-        const auto mode = parse_xdp_mode(text.substr(from, end - from));
-        if (!mode)
-            return failure("'" + text.substr(from, end - from) +
-                           "' is no mode: expected skb, drv or hw, or a list as drv,skb");
-        if (std::ranges::find(ladder, *mode) != ladder.end())
-            return failure("'" + text + "' has a mode twice");
-        ladder.push_back(*mode);
-        from = end + 1;
-    }
-    return ladder;
-}
 
 Result<bpf::ProgramSource> source_of(const Asked& asked) {
     auto layout = bpf::read_layout(asked.object);
@@ -156,34 +142,6 @@ Result<Outcome> change_here(const ChangeCommand& command, const Asked& asked,
     return outcome;
 }
 
-json::object to_json(const Outcome& outcome) {
-    json::object told{{"interface", outcome.interface}, {"ok", outcome.ok}};
-    if (!outcome.ok) told["error"] = printable(outcome.error);
-    if (outcome.actual.xdp) {
-        told["program"] = printable(outcome.actual.xdp->program);
-        told["id"] = outcome.actual.xdp->program_id;
-        told["mode"] = to_text(outcome.actual.xdp->mode);
-    }
-    if (outcome.gap) told["gap"] = json::object{{"ns", outcome.gap->ns}, {"covered", outcome.gap->covered}};
-    json::array notes;
-    for (const std::string& note : outcome.notes) notes.push_back(json::value(printable(note)));
-    told["notes"] = std::move(notes);
-    return told;
-}
-
-int tell(const Teller& teller, const Outcome& outcome) {
-    if (teller.json) {
-        std::cout << to_json(outcome) << "\n";
-        return outcome.ok ? exit_ok : exit_failure;
-    }
-    for (const std::string& note : outcome.notes) std::cout << printable(note) << "\n";
-    if (!outcome.ok) return refuse(teller, outcome.error);
-    if (const auto& there = outcome.actual.xdp)
-        std::cout << outcome.interface << ": " << printable(there->program) << " (id " << there->program_id
-                  << ") is attached in mode " << to_text(there->mode) << "\n";
-    return exit_ok;
-}
-
 // What the positional words and options say, or the exit code with which that ends.
 std::variant<Asked, int> read_asked(const ChangeCommand& command, const po::variables_map& values) {
     const auto text = [&](const char* name) {
@@ -198,6 +156,7 @@ std::variant<Asked, int> read_asked(const ChangeCommand& command, const po::vari
                 .object = {},
                 .function = text("function"),
                 .twin = text("twin"),
+                .modes = {},
                 .ladder = {},
                 .gap_max = {}};
     std::string modes = text("mode");
@@ -206,6 +165,7 @@ std::variant<Asked, int> read_asked(const ChangeCommand& command, const po::vari
         auto ladder = parse_ladder(modes);
         if (!ladder) return misuse(command.name, ladder.error().what);
         asked.ladder = std::move(*ladder);
+        asked.modes = modes;
     }
     if (const std::string gap = text("max-gap"); !gap.empty()) {
         const auto longest = parse_duration(gap);
@@ -231,6 +191,7 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
     if (command.name == switch_mode.name)
         add("max-gap", text()->value_name("DURATION"),
             "refuse where no twin covers the gap and it was longer, or is not known yet");
+    add_socket_option(line.options);
     add("json", "print one JSON object");
     const auto parsed = parse_options(line, arguments);
     if (const int* code = std::get_if<int>(&parsed)) return *code;
@@ -244,9 +205,24 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
     if (!place) return refuse(teller, "nothing was changed", diagnostics);
+    if (is_owned(*place)) {
+        if (!asked.function.empty() || !asked.twin.empty())
+            return refuse(teller, "instance " + place->name +
+                                      " is run by a controller, whose configuration says which function and "
+                                      "which twin a program has; leave --function and --twin away");
+        return ask_controller(
+            teller,
+            {.command = std::string(command.name),
+             .instance = place->name,
+             .interface = asked.interface,
+             .program = asked.object,
+             .modes = asked.modes,
+             .gap_max = values.contains("max-gap") ? values["max-gap"].as<std::string>() : ""},
+            values);
+    }
     const auto outcome = change_here(command, asked, *place);
     if (!outcome) return refuse(teller, outcome.error().what);
-    return tell(teller, *outcome);
+    return tell_change(teller, change_json(*outcome));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/load.hpp"
 #include "adapters/cli/mistakes.hpp"
+#include "adapters/cli/operator_desk.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
 #include "adapters/cli/question_json.hpp"
@@ -211,10 +212,13 @@ control::Reply answer_request(const EngineState& state, const boost::json::objec
 
 // Null where there is none: it was not wanted, or the default place cannot be used. A place that the
 // configuration names must be usable.
-Result<std::unique_ptr<control::Server>> open_control(const ControllerConfig& config) {
+Result<std::unique_ptr<control::Server>> open_control(const ControllerConfig& config, OperatorDesk& desk) {
     if (config.control == no_control) return nullptr;
     const std::string path = config.control.value_or(control::default_path(config.file));
-    auto server = control::Server::open(path, "homeostat " HOMEOSTAT_VERSION, answer_request);
+    auto server = control::Server::open(
+        path, "homeostat " HOMEOSTAT_VERSION, answer_request, {},
+        [&desk](const EngineState& state, const boost::json::object& request,
+                std::function<void(control::Reply)> reply) { desk.take(state, request, std::move(reply)); });
     if (server) spdlog::info("questions are answered on {}", path);
     if (server || config.control) return server;
     spdlog::warn("{}; the controller goes on, and cannot be asked", server.error().what);
@@ -239,7 +243,7 @@ class HeldBack {
 };
 
 int run_loop(Shell& shell, World& world, const RunOptions& options, control::Server* control,
-             const HeldBack& hangups) {
+             OperatorDesk& desk, const HeldBack& hangups) {
     const auto clock = real_clock();
     std::vector<Sensor*> sensors;
     for (const auto& sensor : world.sensors) sensors.push_back(sensor.get());
@@ -247,10 +251,15 @@ int run_loop(Shell& shell, World& world, const RunOptions& options, control::Ser
                   {.clock = clock,
                    .sensors = std::move(sensors),
                    .datapath = world.datapath.get(),
-                   .decided = [&](const Decisions& d, const EngineState& state) { shell.decided(d, state); },
+                   .decided =
+                       [&](const Decisions& d, const EngineState& state) {
+                           shell.decided(d, state);
+                           desk.decided(d, state);
+                       },
                    .reload = [&] { return shell.reload(); },
                    .services = control != nullptr ? std::vector<Service*>{control} : std::vector<Service*>{}},
                   {.period = shell.loaded().config.period});
+    desk.submit = [&runner](OperatorCommand command) { runner.command(std::move(command)); };
     hangups.release(); // the runner takes signals from here on
     spdlog::info("generation {}: {} interface(s), {} sensor(s), {} adaptation(s), every {}{}",
                  shell.generation()->number, shell.loaded().config.interfaces.size(),
@@ -295,12 +304,13 @@ int run_command(const std::vector<std::string>& arguments) {
         return exit_failure;
     }
     for (const std::string& note : world->notes) spdlog::info("{}", note);
-    const auto control = open_control(shell.loaded().config);
+    OperatorDesk desk(shell.loaded().config.instance);
+    const auto control = open_control(shell.loaded().config, desk);
     if (!control) {
         std::cerr << "homeostat run: " << control.error().what << "\n";
         return exit_failure;
     }
-    return run_loop(shell, *world, options, control->get(), hangups);
+    return run_loop(shell, *world, options, control->get(), desk, hangups);
 }
 
 } // namespace homeostat::cli

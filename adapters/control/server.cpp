@@ -45,10 +45,10 @@ bool may_ask(Protocol::socket& socket) {
 // One client. It keeps itself alive by its handlers; close() ends them all.
 class Session : public std::enable_shared_from_this<Session> {
   public:
-    Session(Protocol::socket socket, const AskFunction& ask, const EngineState& state,
-            const ServerLimits& limits)
-        : socket_(std::move(socket)), timer_(socket_.get_executor()), ask_(ask), state_(state),
-          limits_(limits), buffer_(limits.request_bytes_max) {}
+    Session(Protocol::socket socket, const AskFunction& ask, const CommandFunction& command,
+            const EngineState& state, const ServerLimits& limits)
+        : socket_(std::move(socket)), timer_(socket_.get_executor()), ask_(ask), command_(command),
+          state_(state), limits_(limits), buffer_(limits.request_bytes_max) {}
 
     void greet(const std::string& name) { write({{"protocol", protocol_version}, {"server", name}}, false); }
 
@@ -84,13 +84,25 @@ class Session : public std::enable_shared_from_this<Session> {
         const std::string line(begin, begin + static_cast<std::ptrdiff_t>(bytes) - 1);
         buffer_.consume(bytes);
         json::value id;
-        if (auto reply = answer(line, id))
+        const auto request = read_request(line, id);
+        if (!request) return refuse(request.error(), id);
+        if (!command_ || !request->contains("command")) return answer(ask_(state_, *request), id);
+        // Nothing is read meanwhile; the answer must come before the client would be idle for too long.
+        expire_after(limits_.idle_max);
+        command_(state_, *request, [self = weak_from_this(), id](Reply reply) {
+            const auto there = self.lock();
+            if (there && there->is_open()) there->answer(std::move(reply), id);
+        });
+    }
+
+    void answer(Reply reply, const json::value& id) {
+        if (reply)
             write({{"id", id}, {"answer", std::move(*reply)}}, false);
         else
             refuse(reply.error(), id);
     }
 
-    Reply answer(const std::string& line, json::value& id) {
+    static Reply read_request(const std::string& line, json::value& id) {
         json::parse_options options;
         options.max_depth = depth_max;
         AsioError error;
@@ -104,7 +116,7 @@ class Session : public std::enable_shared_from_this<Session> {
             return std::unexpected(Refusal{
                 Refused::protocol, "this controller speaks protocol " + std::to_string(protocol_version) +
                                        "; use the homeostat that it was installed with"});
-        return ask_(state_, *request);
+        return *request;
     }
 
     void write(json::object reply, bool is_last) {
@@ -136,6 +148,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Protocol::socket socket_;
     asio::steady_timer timer_;
     const AskFunction& ask_;
+    const CommandFunction& command_;
     const EngineState& state_;
     const ServerLimits& limits_;
     asio::streambuf buffer_;
@@ -148,6 +161,7 @@ struct Server::Impl {
     SocketFile file;
     std::string name;
     AskFunction ask;
+    CommandFunction command;
     ServerLimits limits;
     const EngineState* state = nullptr;
     std::optional<Protocol::acceptor> acceptor{};
@@ -177,7 +191,7 @@ struct Server::Impl {
             return !there || !there->is_open();
         });
         const bool is_allowed = may_ask(socket);
-        const auto session = std::make_shared<Session>(std::move(socket), ask, *state, limits);
+        const auto session = std::make_shared<Session>(std::move(socket), ask, command, *state, limits);
         const bool has_room = sessions.size() < limits.connections_max;
         // Beyond that, not even a refusal may wait for its reader.
         if (sessions.size() >= 2 * limits.connections_max) return session->close();
@@ -193,12 +207,15 @@ struct Server::Impl {
 };
 
 Result<std::unique_ptr<Server>> Server::open(const std::string& path, std::string name, AskFunction ask,
-                                             ServerLimits limits) {
+                                             ServerLimits limits, CommandFunction command) {
     auto file = SocketFile::listen(path);
     if (!file) return std::unexpected(file.error());
     // NOLINTNEXTLINE(modernize-make-unique): it does not take designated initializers
-    std::unique_ptr<Impl> impl(
-        new Impl{.file = std::move(*file), .name = std::move(name), .ask = std::move(ask), .limits = limits});
+    std::unique_ptr<Impl> impl(new Impl{.file = std::move(*file),
+                                        .name = std::move(name),
+                                        .ask = std::move(ask),
+                                        .command = std::move(command),
+                                        .limits = limits});
     return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

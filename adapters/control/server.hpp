@@ -21,13 +21,18 @@ namespace homeostat::control {
 using Reply = std::expected<boost::json::object, Refusal>;
 using AskFunction = std::function<Reply(const EngineState& state, const boost::json::object& request)>;
 
+// Carries a command out, and replies when its outcome is there, at once or later; both on the loop's thread.
+// A request with a member "command" is one.
+using CommandFunction = std::function<void(const EngineState& state, const boost::json::object& request,
+                                           std::function<void(Reply)> reply)>;
+
 class Server final : public Service {
   public:
     // Binds and listens: clients wait from here on. A socket file that nobody answers on is replaced; one
     // that somebody answers on, or a file of another kind, is a failure. The file has mode 0600; folders of
     // the path that are missing are made with mode 0700. Only root and this process's own user are answered.
     static Result<std::unique_ptr<Server>> open(const std::string& path, std::string name, AskFunction ask,
-                                                ServerLimits limits = {});
+                                                ServerLimits limits = {}, CommandFunction command = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     ~Server() override; // removes the file, if it is still its own

@@ -158,12 +158,12 @@ TEST_F(Change, GarbageIsToldThenRemovedAndWhatIsAttachedStays) {
     EXPECT_THAT(change({"gc"}).out, HasSubstr("has left nothing behind"));
 }
 
-TEST_F(Change, NeitherGarbageNorAnInterfaceIsTouchedWhileAControllerOwnsTheInstance) {
+TEST_F(Change, NeitherGarbageNorAllOfAnInstanceIsTouchedWhileAControllerOwnsIt) {
     Controller controller = Controller::start(host(), config_);
     controller.await(outcome_with("counter"), "the baseline");
     const std::uint32_t counter = attached_id();
     for (const std::vector<std::string>& words :
-         {std::vector<std::string>{"gc"}, std::vector<std::string>{"detach", "lab0"}}) {
+         {std::vector<std::string>{"gc"}, std::vector<std::string>{"detach"}}) {
         const Finished finished = change(words);
         EXPECT_EQ(finished.code, 1) << words.front();
         EXPECT_THAT(finished.errors, HasSubstr("another controller owns this instance"));

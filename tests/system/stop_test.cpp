@@ -99,7 +99,7 @@ TEST_F(Mistaken, DetachUndoesNothingWhereItIsNotCertainWhatIsMeant) {
     } const calls[] = {{{"-c", (folder_.path() / "typo.toml").string()}, 1, "did you mean 'instance'?"},
                        {{"-c", (folder_.path() / "policy.toml").string()}, 1, "policy"},
                        {{"--instance", "../default"}, 2, "an instance cannot be named '../default'"},
-                       {{}, 2, "expected -c FILE or --instance NAME"}};
+                       {{}, 2, "-c FILE or --instance NAME"}};
     for (const auto& call : calls) {
         std::vector<std::string> words{homeostat(), "detach"};
         words.insert(words.end(), call.words.begin(), call.words.end());
