@@ -158,13 +158,14 @@ static __always_inline long copy_if_newer(const void* from, void* to) {
 }
 
 // For sums an entry of zeros is inserted, so that adding is the same whoever was first; a state is inserted
-// whole.
+// whole. Before Linux 6.4 what calls into a map returns an int, and the upper half of the register is not to be
+// trusted: here and below that is cast.
 static __always_inline long insert(const void* key, const void* from) {
     const __u32 zero = 0;
     void* fresh = bpf_map_lookup_elem(&fresh_value, &zero);
     if (!fresh) return -EFAULT;
     if (plan.rule == MAP_MERGE_NEWEST) copy_all(from, fresh);
-    return bpf_map_update_elem(&to_entries, key, fresh, BPF_NOEXIST);
+    return (int)bpf_map_update_elem(&to_entries, key, fresh, BPF_NOEXIST);
 }
 
 // Where the map has no room left for an LRU entry, or a program deletes it, what was inserted may be gone
@@ -213,13 +214,13 @@ static long take_none(void* map, const void* key, void* from, void* context) {
 // Of a map that is not per CPU, all values.
 SEC("syscall") int merge_this_cpu(void* context) {
     (void)context;
-    return bpf_for_each_map_elem(&from_entries, take_this_cpu, 0, 0) < 0 ? 1 : 0;
+    return (int)bpf_for_each_map_elem(&from_entries, take_this_cpu, 0, 0) < 0 ? 1 : 0;
 }
 
 // For CPUs on which nothing runs, so nothing can come between.
 SEC("syscall") int merge_offline_cpu(void* context) {
     (void)context;
-    return bpf_for_each_map_elem(&from_entries, take_named_cpu, 0, 0) < 0 ? 1 : 0;
+    return (int)bpf_for_each_map_elem(&from_entries, take_named_cpu, 0, 0) < 0 ? 1 : 0;
 }
 
 SEC("syscall") int count_entries(void* context) {

@@ -6,6 +6,7 @@
 
 #include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -60,6 +61,8 @@ Result<void> Change::run(const std::vector<Step>& steps) {
     if (done) done = commit();
     const std::string undone = done ? "" : roll_back();
     if (foreign_pin_) kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
+    if ((offloaded_ || was_offloaded_) && !instance_.unfinished())
+        forget_offloaded(kernel_, interface_.pins, is_offloaded() ? interface_.link->version() : "");
     if (done) return done;
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
 }
@@ -77,7 +80,7 @@ Result<void> Change::perform(const SetMapEntry& step) {
     if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto written = port->write(*bytes); !written) return written;
     interface_.owned[step.entry] = step.value;
-    return {};
+    return copy_entry(step.entry);
 }
 
 Result<void> Change::perform(const ClearMapEntry& step) {
@@ -91,7 +94,7 @@ Result<void> Change::perform(const ClearMapEntry& step) {
     if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
     if (auto cleared = port->clear(); !cleared) return cleared;
     interface_.owned.erase(step.entry);
-    return {};
+    return copy_entry(step.entry);
 }
 
 Result<void> Change::perform(const AttachXdp& step) {
@@ -102,6 +105,7 @@ Result<void> Change::perform(const AttachXdp& step) {
     if (auto free = refuse_foreign(*ifindex); !free) return free;
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
+    prepare_form(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
     // Resident from here on; where it cannot be, a switch will tell.
     follow_with_guard(kernel_, interface_, *ifindex);
@@ -116,12 +120,12 @@ Result<void> Change::perform(const ReplaceXdp& step) {
         if (!ifindex) return std::unexpected(ifindex.error());
         if (auto held = require_link(*ifindex); !held) return held;
     }
-    const auto loaded = interface_.programs.program(step.program);
-    if (!loaded) return std::unexpected(loaded.error());
+    const auto form = form_for(interface_.link->mode(), step.program, interface_.link->ifindex());
+    if (!form) return std::unexpected(form.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     if (auto noted = note_xdp(); !noted) return noted;
-    auto updated = interface_.link->update({loaded->descriptor, loaded->version}, &accepted_ns_);
+    auto updated = interface_.link->update(*form, &accepted_ns_);
     if (!updated) return updated;
     interface_.attached_unix_ms = unix_ms();
     return hand_over(*handover);
@@ -139,7 +143,13 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     if (auto ours = interface_.link->require_ours(); !ours) return ours;
+    prepare_form(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
+    std::span<const XdpMode> ladder = step.ladder;
+    Error refusals{"", EINVAL};
+    const auto switched = switch_beside(step.program, ladder, *ifindex, refusals);
+    if (!switched) return std::unexpected(switched.error());
+    if (*switched) return hand_over(*handover);
     const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
 
@@ -148,7 +158,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (!removed && interface_.link->is_live(*ifindex)) gap_began_ns_.reset();
     interface_.link.reset();
     if (!removed) return removed;
-    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    if (auto attached = climb(step.program, ladder, *ifindex, refusals); !attached) return attached;
     end_gap(accepted_ns_);
     notes_.push_back(interface_.name + ": no XDP program for " + milliseconds_text(gap_->ns) +
                      " while switching from " + std::string(to_text(before)) + " to " +
@@ -172,6 +182,7 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     const std::string what = describe(**shown);
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
+    prepare_form(step.program, step.ladder, *ifindex);
     if (auto kept = keep(*foreign); !kept) return kept;
     const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
@@ -238,14 +249,49 @@ Result<void> Change::hand_over(MapHandover& handover) {
     return handover.run([this](Undo undo) { return note(std::move(undo)); }, notes_);
 }
 
-// Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
-Result<void> Change::climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex) {
+// The program as the mode takes it. That for the network card has the owned map entries when it is attached.
+Result<PinnedProgram> Change::form_for(XdpMode mode, const std::string& program, unsigned ifindex) {
     const auto loaded = interface_.programs.program(program);
     if (!loaded) return std::unexpected(loaded.error());
-    Error refusals{ladder.empty() ? "no mode is allowed" : "", EINVAL};
+    if (mode != XdpMode::hw) return PinnedProgram{loaded->descriptor, loaded->version};
+    if (!offloaded_) {
+        const int replaced = is_offloaded() ? interface_.link->program() : -1;
+        offloaded_ = load_offloaded(kernel_, interface_.pins, interface_.programs, program, interface_.name,
+                                    ifindex, replaced);
+    }
+    if (!*offloaded_) return std::unexpected(offloaded_->error());
+    const OffloadedProgram& form = **offloaded_;
+    if (auto copied = copy_entries(interface_.owned, form.program.get()); !copied)
+        return std::unexpected(copied.error());
+    return PinnedProgram{form.program.get(), form.version};
+}
+
+// Before anything live changes; where that fails, the rung of the ladder will tell.
+void Change::prepare_form(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex) {
+    if (std::ranges::find(ladder, XdpMode::hw) != ladder.end()) (void)form_for(XdpMode::hw, program, ifindex);
+}
+
+Result<void> Change::copy_entries(const std::map<MapEntry, MapValue>& entries, int program) {
+    for (const auto& [entry, value] : entries)
+        if (auto copied = copy_to_device(kernel_, program, interface_.programs, entry); !copied)
+            return copied;
+    return {};
+}
+
+Result<void> Change::copy_entry(const MapEntry& entry) {
+    if (!is_offloaded()) return {};
+    return copy_to_device(kernel_, interface_.link->program(), interface_.programs, entry);
+}
+
+// Tries the modes in order. Success is what the kernel shows afterwards, and each refusal is kept.
+Result<void> Change::climb(const std::string& program, std::span<const XdpMode> ladder, unsigned ifindex,
+                           Error refusals) {
+    if (ladder.empty() && refusals.what.empty()) refusals.what = "no mode is allowed";
     for (const XdpMode mode : ladder) {
-        auto link = XdpLink::attach(kernel_, interface_.pins, {loaded->descriptor, loaded->version},
-                                    interface_.name, ifindex, mode, &accepted_ns_, interface_.messages);
+        const auto form = form_for(mode, program, ifindex);
+        auto link = form ? XdpLink::attach(kernel_, interface_.pins, *form, interface_.name, ifindex, mode,
+                                           &accepted_ns_, interface_.messages)
+                         : std::unexpected(form.error());
         if (link) {
             interface_.link = std::move(*link);
             // The index may have become that of another device just before.
@@ -263,7 +309,41 @@ Result<void> Change::climb(const std::string& program, const std::vector<XdpMode
     return std::unexpected(refusals);
 }
 
-// Arms the guard. Returns why it does not cover; "" where it does.
+// A program in the network card and one of the host's coexist: the new one is attached before the old one
+// goes. Tries the rungs of which that is so, and takes them off the ladder; where the next one is the present
+// mode, the program is replaced in it. False where a mode is next that takes the place of the present one.
+Result<bool> Change::switch_beside(const std::string& program, std::span<const XdpMode>& ladder,
+                                   unsigned ifindex, Error& refusals) {
+    XdpLink& old = *interface_.link;
+    for (; !ladder.empty() && coexist(old.mode(), ladder.front()); ladder = ladder.subspan(1)) {
+        const XdpMode mode = ladder.front();
+        const auto form = form_for(mode, program, ifindex);
+        auto link = form ? XdpLink::attach_beside(kernel_, interface_.pins, *form, interface_.name, ifindex,
+                                                  mode, &accepted_ns_, interface_.messages)
+                         : std::unexpected(form.error());
+        if (!link) {
+            refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
+            refusals.number = link.error().number;
+            continue;
+        }
+        if (auto detached = old.detach(); !detached) return std::unexpected(detached.error());
+        notes_.push_back(interface_.name + ": switched from " + std::string(to_text(old.mode())) + " to " +
+                         std::string(to_text(mode)) + " without a gap: both were attached meanwhile" +
+                         (refusals.what.empty() ? "" : "; no better mode: " + refusals.what));
+        interface_.link = std::move(*link);
+        interface_.attached_unix_ms = unix_ms();
+        return true;
+    }
+    if (ladder.empty()) return std::unexpected(refusals);
+    if (ladder.front() != old.mode() || (old.mode() != XdpMode::hw && refusals.what.empty())) return false;
+    const auto form = form_for(old.mode(), program, ifindex);
+    if (!form) return std::unexpected(form.error());
+    if (auto updated = old.update(*form, &accepted_ns_); !updated) return std::unexpected(updated.error());
+    notes_.push_back(interface_.name + ": stays in mode " + std::string(to_text(old.mode())) + ": " +
+                     refusals.what);
+    return true;
+}
+
 std::string Change::cover(const LoadedPrograms::Program& next, unsigned ifindex) {
     if (next.twin < 0) return "the program has no TC twin";
     if (std::string obstacle = follow_with_guard(kernel_, interface_, ifindex); !obstacle.empty())
@@ -310,6 +390,7 @@ Result<void> Change::note(Undo undo) {
 }
 
 Result<void> Change::note_xdp() {
+    was_offloaded_ = was_offloaded_ || is_offloaded();
     if (!interface_.link) return note(RestoreXdp{});
     return note(RestoreXdp{RestoreXdp::Held{interface_.link->version(), interface_.link->mode()}});
 }
@@ -344,7 +425,11 @@ std::string Change::roll_back() {
     interface_.guard_is_armed = failures.empty() && interface_.guard;
     follow_device(kernel_, interface_);
     if (interface_.link || failures.empty()) end_gap(monotonic_ns());
-    interface_.owned = owned_before_;
+    auto touched = std::exchange(interface_.owned, owned_before_);
+    touched.insert(owned_before_.begin(), owned_before_.end());
+    if (is_offloaded())
+        if (auto copied = copy_entries(touched, interface_.link->program()); !copied)
+            failures += "; undoing failed: " + copied.error().what;
     interface_.attached_unix_ms = attached_before_unix_ms_;
     failures += take_back_maps();
     return failures;

@@ -5,14 +5,17 @@
 #include "adapters/bpf/datapath/foreign.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
+#include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/datapath/undo.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/datapath.hpp"
 #include "knowledge/error.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,7 +52,15 @@ class Change {
     Result<void> require_link(unsigned ifindex) const;
     Result<MapHandover> prepare_handover();
     Result<void> hand_over(MapHandover& handover);
-    Result<void> climb(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
+    Result<void> climb(const std::string& program, std::span<const XdpMode> ladder, unsigned ifindex,
+                       Error refusals = {"", EINVAL});
+    Result<bool> switch_beside(const std::string& program, std::span<const XdpMode>& ladder, unsigned ifindex,
+                               Error& refusals);
+    Result<PinnedProgram> form_for(XdpMode mode, const std::string& program, unsigned ifindex);
+    void prepare_form(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
+    Result<void> copy_entries(const std::map<MapEntry, MapValue>& entries, int program);
+    Result<void> copy_entry(const MapEntry& entry);
+    bool is_offloaded() const { return interface_.link && interface_.link->mode() == XdpMode::hw; }
     std::string cover(const LoadedPrograms::Program& next, unsigned ifindex);
     Result<std::string> cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit,
                                         unsigned ifindex);
@@ -76,7 +87,9 @@ class Change {
     std::optional<std::int64_t> gap_began_ns_; // while there is one
     bool gap_covered_ = false;
     std::optional<XdpGap> gap_;
-    std::optional<std::string> foreign_pin_; // of a program that is to go
+    std::optional<std::string> foreign_pin_;            // of a program that is to go
+    std::optional<Result<OffloadedProgram>> offloaded_; // where a ladder has hw
+    bool was_offloaded_ = false;
 };
 
 } // namespace homeostat::bpf

@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/change.hpp"
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
+#include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/datapath/undo.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -39,6 +40,7 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
         return std::unexpected(off.error());
     std::vector<std::string> left = files_in(pins.programs());
     std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
+    if (auto discarded = XdpLink::discard_next(kernel, pins); !discarded) return discarded;
     for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
     for (const std::string& path : left)
         if (const int error = kernel.unpin(path); error != 0 && error != -ENOENT)
@@ -51,6 +53,11 @@ std::string tell_detached(const std::string& interface, const std::optional<XdpL
     if (!link) return "";
     return interface + ": detached program " + (link->version().empty() ? "?" : link->version()) + " (id " +
            std::to_string(link->program_id()) + ", " + std::string(to_text(link->mode())) + ")";
+}
+
+bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
+    return std::ranges::find(interface.waiting_readers, reader.handoff, &MapReader::handoff) !=
+           interface.waiting_readers.end();
 }
 
 // What the instance has on one interface. Returns the line to tell; "" where nothing was attached.
@@ -231,17 +238,36 @@ Result<std::vector<InterfaceMap>> XdpDatapath::maps_named(std::string_view name)
         const auto map = interface.programs.map(name);
         if (!map) continue;
         const auto& staged = interface.programs.staged();
+        const auto handoff = std::make_shared<MapHandoff>();
+        interface.readers.push_back({std::string(name), handoff});
+        interface.card_read.reset();
         if (const auto found = staged.find(name); found != staged.end() && found->second.plan) {
-            const auto handoff = std::make_shared<MapHandoff>();
             interface.waiting_readers.push_back({std::string(name), handoff});
             maps.push_back({interface.name, std::string(name), map->object, Descriptor(), handoff});
             continue;
         }
         auto descriptor = duplicate(map->descriptor);
         if (!descriptor) return std::unexpected(descriptor.error());
-        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), nullptr});
+        maps.push_back({interface.name, std::string(name), map->object, std::move(*descriptor), handoff});
     }
     return maps;
+}
+
+// The maps of the program in the network card, and those of the host when it is no longer there.
+void XdpDatapath::hand_to_readers(ManagedInterface& interface) {
+    const bool on_card = interface.link && interface.link->mode() == XdpMode::hw;
+    const std::uint32_t program = on_card ? interface.link->program_id() : 0;
+    if (interface.card_read == program || (!interface.card_read && !on_card)) return;
+    for (const MapReader& reader : interface.readers) {
+        const auto host = interface.programs.map(reader.map);
+        if (!host || (!on_card && is_waiting(interface, reader))) continue;
+        Descriptor held;
+        if (on_card && map_on_device(interface.link->program(), reader.map, *host, held))
+            reader.handoff->give(std::move(held));
+        else if (auto descriptor = duplicate(host->descriptor))
+            reader.handoff->give(std::move(*descriptor));
+    }
+    interface.card_read = program;
 }
 
 ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
@@ -250,19 +276,28 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
     actual.present = ifindex != 0;
     actual.up = actual.present && is_up(interface.name);
     actual.index = ifindex;
+    hand_to_readers(interface);
     auto shown = attached_program(ifindex, options_.kernel);
-    if (!shown && interface.link)
+    // Ours is live; in the network card, it may have company.
+    const bool is_offloaded = interface.link && interface.link->mode() == XdpMode::hw;
+    if ((!shown || is_offloaded) && interface.link)
         shown = AttachedProgram{interface.link->program_id(), interface.link->mode()};
     if (actual.present && shown && *shown) {
         const auto [id, mode] = **shown;
         std::string name = std::string(foreign_prefix) + program_name(id);
-        if (interface.link && interface.link->program_id() == id)
-            name = interface.programs.name_of(id).value_or(std::string(outdated_prefix) +
-                                                           interface.link->version());
+        if (interface.link && interface.link->program_id() == id) {
+            const std::string& version = interface.link->version();
+            auto known = interface.programs.name_of(id);
+            if (!known && is_offloaded) known = interface.programs.name_of_version(host_form_of(version));
+            name = known.value_or(std::string(outdated_prefix) + version);
+        }
         actual.xdp = AttachedXdp{std::move(name), mode, id};
     }
     for (const auto& [entry, wanted] : interface.owned) {
-        const auto map = interface.programs.map(entry.map);
+        auto map = interface.programs.map(entry.map);
+        Descriptor held;
+        if (map && is_offloaded)
+            map = map_on_device(interface.link->program(), entry.map, *map, held).value_or(*map);
         const auto port =
             map ? MapEntryPort::open(options_.kernel, *map, entry) : std::unexpected(map.error());
         const auto bytes = port ? port->read() : std::unexpected(port.error());
@@ -277,7 +312,7 @@ ActualState XdpDatapath::read_back() {
     for (ManagedInterface& interface : interfaces_)
         if (!is_where_it_was(interface)) follow_device(options_.kernel, interface);
     for (ManagedInterface& interface : interfaces_) {
-        stand_down(options_.kernel, interface); // where that fails, the next time tries again
+        (void)stand_down(options_.kernel, interface); // where that fails, the next time tries again
         state.emplace(interface.name, read_back(interface));
     }
     return state;
@@ -307,7 +342,7 @@ Outcome XdpDatapath::apply(const Transaction& transaction) {
 }
 
 XdpDatapath::~XdpDatapath() {
-    for (ManagedInterface& interface : interfaces_) stand_down(options_.kernel, interface);
+    for (ManagedInterface& interface : interfaces_) (void)stand_down(options_.kernel, interface);
 }
 
 Result<void> XdpDatapath::detach_all() {

@@ -11,6 +11,7 @@
 #include "adapters/bpf/maps/interface_map.hpp"
 #include "engine/ports.hpp"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,8 +25,8 @@ namespace homeostat::bpf {
 // One of ours from before, whose object has changed since: the next step replaces it.
 inline constexpr std::string_view outdated_prefix = "outdated:";
 
-// Who reads a map that is not the interface's yet.
-struct WaitingReader {
+// Who reads a map of an interface: another one, when that takes its place.
+struct MapReader {
     std::string map;
     std::shared_ptr<MapHandoff> handoff;
 };
@@ -44,7 +45,9 @@ struct ManagedInterface {
     bool guard_is_armed = false;        // a switch is over: stand_down() is due
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
-    std::vector<WaitingReader> waiting_readers{};
+    std::vector<MapReader> waiting_readers{}; // for a map that is not the interface's yet
+    std::vector<MapReader> readers{};         // all of them
+    std::optional<std::uint32_t> card_read{}; // the program in the network card whose maps they have; 0: none
 };
 
 struct DatapathOptions {
@@ -97,7 +100,7 @@ class XdpDatapath final : public Datapath {
 
     // The map of this name on each interface whose programs have it, in the order of the interfaces. One into
     // which an old map is to be merged comes by its handoff when that was done, so that a counter is seen to
-    // go on, and not to begin and jump.
+    // go on, and not to begin and jump. While a program is in the network card, its maps come by the handoff.
     Result<std::vector<InterfaceMap>> maps_named(std::string_view map);
 
     // Of an owned entry, the fields that were set are read back; an entry that vanished is absent. A guard
@@ -117,6 +120,7 @@ class XdpDatapath final : public Datapath {
     Result<ManagedInterface> open_interface(const std::string& name,
                                             const std::vector<ProgramSource>& programs);
     void hold_anchors();
+    static void hand_to_readers(ManagedInterface& interface);
     ActualInterface read_back(ManagedInterface& interface) const;
 
     DatapathOptions options_;

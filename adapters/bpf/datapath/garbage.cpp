@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/garbage.hpp"
 
 #include "adapters/bpf/datapath/guard.hpp"
+#include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -62,7 +63,9 @@ class Search {
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
             const std::string pinned = version_of_pin(path);
-            if (version.empty() || (pinned != version && pinned != twin_of(version))) {
+            const bool is_attached =
+                pinned == version || pinned == twin_of(version) || pinned == host_form_of(version);
+            if (version.empty() || !is_attached) {
                 found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
                 continue;
             }

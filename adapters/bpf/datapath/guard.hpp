@@ -50,13 +50,13 @@ class Guard {
 
     Kind kind() const { return kind_; }
     unsigned ifindex() const { return ifindex_; }
+    Filter filter() const; // where it stands, of clsact
 
   private:
     Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)
         : kernel_(&kernel), pins_(std::move(pins)), ifindex_(ifindex), kind_(kind) {}
     Result<void> hold(int program);
     Result<void> require_first(int program) const;
-    Filter filter() const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;

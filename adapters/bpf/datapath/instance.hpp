@@ -1,6 +1,7 @@
 // What a controller leaves in the kernel and on disk while it does not run, and how the next one finds it:
 //
 //   BPFFS/INSTANCE/INTERFACE/link           the XDP link
+//   BPFFS/INSTANCE/INTERFACE/link+next      one beside it, in the middle of a switch from or to mode hw
 //   BPFFS/INSTANCE/INTERFACE/guard          the TCX link of the guard (see guard.hpp)
 //   BPFFS/INSTANCE/INTERFACE/programs/NAME@DIGEST
 //   BPFFS/INSTANCE/INTERFACE/maps/NAME      those that the attached program works on
@@ -42,6 +43,7 @@ class InterfacePins {
 
     std::string folder() const { return folder_; }
     std::string link() const { return folder_ + "/link"; }
+    std::string next_link() const { return link() + "+next"; } // while it takes the place of the other
     std::string guard() const { return folder_ + "/guard"; }
     std::string programs() const { return folder_ + "/programs"; }
     std::string maps() const { return folder_ + "/maps"; }

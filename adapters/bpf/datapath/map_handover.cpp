@@ -178,12 +178,13 @@ void finish_handover(const KernelPort& kernel, ManagedInterface& interface) {
     remove_old_maps(kernel, interface.pins, [&](std::string_view version) {
         return interface.programs.knows_version(version) || is_attached(interface, version);
     });
-    for (WaitingReader& reader : interface.waiting_readers) {
+    for (MapReader& reader : interface.waiting_readers) {
         const auto map = interface.programs.map(reader.map);
         if (!map) continue;
         if (auto descriptor = duplicate(map->descriptor)) reader.handoff->give(std::move(*descriptor));
     }
     interface.waiting_readers.clear();
+    interface.card_read.reset();
     interface.programs.staged().clear();
 }
 

@@ -111,12 +111,19 @@ std::string version_of(const ProgramSource& source, std::string_view bytes, cons
 
 } // namespace
 
-Result<std::string> version_of(const ProgramSource& source) {
+Result<ProgramObject> read_program(const ProgramSource& source) {
     const auto function = function_of(source);
     if (!function) return std::unexpected(function.error());
-    const auto bytes = read_object(source.path);
+    auto bytes = read_object(source.path);
     if (!bytes) return std::unexpected(bytes.error());
-    return version_of(source, *bytes, *function);
+    std::string version = version_of(source, *bytes, *function);
+    return ProgramObject{std::move(*bytes), *function, std::move(version)};
+}
+
+Result<std::string> version_of(const ProgramSource& source) {
+    const auto object = read_program(source);
+    if (!object) return std::unexpected(object.error());
+    return object->version;
 }
 
 Result<LoadedPrograms> LoadedPrograms::load(const std::vector<ProgramSource>& sources,
@@ -174,6 +181,7 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     const auto id = program_id(*program);
     if (!id) return std::unexpected(id.error());
     programs_.emplace(source.name, Program{*program, *id, version, *twin});
+    sources_.emplace(source.name, source);
     return {};
 }
 
@@ -380,6 +388,17 @@ std::optional<std::string> LoadedPrograms::name_of(std::uint32_t wanted) const {
     for (const auto& [name, program] : programs_)
         if (program.id == wanted) return name;
     return std::nullopt;
+}
+
+std::optional<std::string> LoadedPrograms::name_of_version(std::string_view version) const {
+    for (const auto& [name, program] : programs_)
+        if (program.version == version) return name;
+    return std::nullopt;
+}
+
+const ProgramSource* LoadedPrograms::source(std::string_view name) const {
+    const auto found = sources_.find(name);
+    return found == sources_.end() ? nullptr : &found->second;
 }
 
 bool LoadedPrograms::has_twins() const {

@@ -33,6 +33,13 @@ struct ProgramSource {
     bool resets_maps = false; // a map that cannot go on starts anew, instead of being a reason for refusal
 };
 
+// A program's object as its file holds it.
+struct ProgramObject {
+    std::string bytes;
+    std::string function; // of the XDP program in it
+    std::string version;  // as version_of() tells it
+};
+Result<ProgramObject> read_program(const ProgramSource& source);
 // The name of the pin that the program has, "guard@0123456789ab": its name, and what it is made of. Fails
 // where the object cannot be read, or has no such program.
 Result<std::string> version_of(const ProgramSource& source);
@@ -99,6 +106,9 @@ class LoadedPrograms {
     Result<Program> program(std::string_view name) const;
     // Its name in the configuration; none where the program with this id is not one of these.
     std::optional<std::string> name_of(std::uint32_t program_id) const;
+    std::optional<std::string> name_of_version(std::string_view version) const;
+    // Of a program that was declared and not rejected; nullptr for none.
+    const ProgramSource* source(std::string_view name) const;
     // Fails where no loaded program has the map, and names those that there are.
     Result<Map> map(std::string_view name) const;
 
@@ -141,6 +151,7 @@ class LoadedPrograms {
     std::vector<Object> objects_;
     std::vector<Descriptor> taken_up_;
     std::map<std::string, Program, std::less<>> programs_;
+    std::map<std::string, ProgramSource, std::less<>> sources_; // of programs_
     std::map<std::string, Map, std::less<>> maps_;
     std::map<std::string, StagedMap, std::less<>> staged_;
     MapDefinitions definitions_;

@@ -102,6 +102,7 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
 Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                      const RestoreXdp& undo) {
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (auto discarded = XdpLink::discard_next(kernel, pins); !discarded) return discarded;
     if (ifindex == 0) return {}; // what hung on it went with it
     auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
@@ -113,6 +114,11 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
                        -program.get());
     if (*link && (*link)->version().empty()) return {}; // somebody else's by now
     if (*link && (*link)->mode() == mode) return (*link)->update({program.get(), version});
+    if (*link && coexist((*link)->mode(), mode)) {
+        auto beside =
+            XdpLink::attach_beside(kernel, pins, {program.get(), version}, interface, ifindex, mode);
+        return beside ? (*link)->detach() : std::unexpected(beside.error());
+    }
     if (auto guard = Guard::adopt(kernel, pins, ifindex); guard && *guard) (*guard)->arm_for(version);
     if (*link)
         if (auto removed = (*link)->remove(); !removed) return removed;

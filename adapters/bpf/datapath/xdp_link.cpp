@@ -8,6 +8,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <tuple>
 
@@ -100,25 +101,29 @@ Hook hook_of(XdpMode mode) {
     return Hook::xdp_skb;
 }
 
-Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
+bool coexist(XdpMode a, XdpMode b) { return (a == XdpMode::hw) != (b == XdpMode::hw); }
+
+Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const KernelPort& kernel) {
     LIBBPF_OPTS(bpf_xdp_query_opts, shown);
     if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
         return failure(
             "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
-    switch (shown.attach_mode) {
-    case XDP_ATTACHED_DRV:
-        return AttachedProgram{shown.prog_id, XdpMode::drv};
-    case XDP_ATTACHED_SKB:
-        return AttachedProgram{shown.prog_id, XdpMode::skb};
-    case XDP_ATTACHED_HW:
-        return AttachedProgram{shown.prog_id, XdpMode::hw};
-    case XDP_ATTACHED_MULTI:
-        if (shown.drv_prog_id != 0) return AttachedProgram{shown.drv_prog_id, XdpMode::drv};
-        if (shown.skb_prog_id != 0) return AttachedProgram{shown.skb_prog_id, XdpMode::skb};
-        return AttachedProgram{shown.hw_prog_id, XdpMode::hw};
-    default:
-        return std::nullopt;
-    }
+    std::vector<AttachedProgram> programs;
+    const auto add = [&](std::uint32_t id, XdpMode mode, std::uint8_t alone) {
+        // Alone, a program may be told of by its mode only.
+        const std::uint32_t known = id == 0 && shown.attach_mode == alone ? shown.prog_id : id;
+        if (known != 0) programs.push_back({known, mode});
+    };
+    add(shown.drv_prog_id, XdpMode::drv, XDP_ATTACHED_DRV);
+    add(shown.skb_prog_id, XdpMode::skb, XDP_ATTACHED_SKB);
+    add(shown.hw_prog_id, XdpMode::hw, XDP_ATTACHED_HW);
+    return programs;
+}
+
+Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
+    const auto all = attached_programs(ifindex, kernel);
+    if (!all) return std::unexpected(all.error());
+    return all->empty() ? std::nullopt : std::optional(all->front());
 }
 
 std::string program_name(std::uint32_t program_id) {
@@ -143,12 +148,11 @@ std::uint32_t id_of_program(int program) {
     return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
 }
 
-Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
+Result<XdpLink> XdpLink::create(const KernelPort& kernel, const InterfacePins& pins,
                                 const PinnedProgram& program, const std::string& interface, unsigned ifindex,
-                                XdpMode mode, std::int64_t* accepted_ns, AttachMessages* messages) {
+                                XdpMode mode, AttachMessages* messages) {
     if (messages != nullptr) messages->forget();
     Descriptor created(kernel.create_link(program.descriptor, ifindex, hook_of(mode)));
-    const std::int64_t accepted = monotonic_ns();
     if (!created) {
         const int error = -created.get();
         const std::string said = messages != nullptr ? messages->newest() : "";
@@ -161,18 +165,63 @@ Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& p
     }
     XdpLink link(kernel, pins, std::move(created), ifindex, mode);
     if (auto held = link.hold(program); !held) return std::unexpected(held.error());
+    return link;
+}
+
+Result<XdpLink> XdpLink::attach(const KernelPort& kernel, const InterfacePins& pins,
+                                const PinnedProgram& program, const std::string& interface, unsigned ifindex,
+                                XdpMode mode, std::int64_t* accepted_ns, AttachMessages* messages) {
+    auto link = create(kernel, pins, program, interface, ifindex, mode, messages);
+    const std::int64_t accepted = monotonic_ns();
+    if (!link) return link;
     if (const int error = kernel.unpin(pins.link()); error != 0 && error != -ENOENT)
         return failure("remove the pin of the link before: " + errno_text(error), -error);
-    if (const int error = kernel.pin(link.link_.get(), pins.link()); error != 0)
+    if (const int error = kernel.pin(link->link_.get(), pins.link()); error != 0)
         return failure("pin the link at " + pins.link() + ": " + errno_text(error), -error);
-    if (auto shown = link.verify(program.descriptor); !shown) {
+    if (auto shown = link->verify(program.descriptor); !shown) {
         // What is not as it was meant must not stay.
-        const auto removed = link.remove();
+        const auto removed = link->remove();
         return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what),
                        shown.error().number);
     }
     if (accepted_ns != nullptr) *accepted_ns = accepted;
     return link;
+}
+
+// Until it is pinned, the new link goes with its process; then discard_next() finds it, until it has the
+// place of the old one, which goes with its process from there on.
+Result<XdpLink> XdpLink::attach_beside(const KernelPort& kernel, const InterfacePins& pins,
+                                       const PinnedProgram& program, const std::string& interface,
+                                       unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns,
+                                       AttachMessages* messages) {
+    auto link = create(kernel, pins, program, interface, ifindex, mode, messages);
+    const std::int64_t accepted = monotonic_ns();
+    if (!link) return link;
+    const auto placed = [&]() -> Result<void> {
+        if (auto shown = link->verify(program.descriptor); !shown) return shown;
+        if (const int error = kernel.pin(link->link_.get(), pins.next_link()); error != 0)
+            return failure("pin the link at " + pins.next_link() + ": " + errno_text(error), -error);
+        if (const int error = kernel.rename_pin(pins.next_link(), pins.link()); error != 0)
+            return failure("rename " + pins.next_link() + ": " + errno_text(error), -error);
+        return {};
+    }();
+    if (!placed) {
+        const auto detached = link->detach();
+        kernel.unpin(pins.next_link());
+        return failure(placed.error().what + (detached ? "" : "; and " + detached.error().what),
+                       placed.error().number);
+    }
+    if (accepted_ns != nullptr) *accepted_ns = accepted;
+    return link;
+}
+
+Result<void> XdpLink::discard_next(const KernelPort& kernel, const InterfacePins& pins) {
+    const Descriptor next(kernel.open_pin(pins.next_link()));
+    if (next.get() == -ENOENT) return {};
+    int error = next ? kernel.detach_link(next.get()) : next.get();
+    if (error == 0 || error == -ENOLINK) error = kernel.unpin(pins.next_link());
+    if (error == 0) return {};
+    return failure("detach the link of " + pins.next_link() + ": " + errno_text(error), -error);
 }
 
 Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const InterfacePins& pins,
@@ -186,10 +235,11 @@ Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const In
     if (const int error = kernel.link_info(link.link_.get(), info); error != 0)
         return failure("ask about a link: " + errno_text(error), -error);
     if (info.xdp.ifindex != ifindex) return std::nullopt;
-    const auto shown = attached_program(ifindex, kernel);
+    const auto shown = attached_programs(ifindex, kernel);
     if (!shown) return std::unexpected(shown.error());
-    if (!*shown || (*shown)->id != info.prog_id) return std::nullopt;
-    link.mode_ = (*shown)->mode;
+    const auto there = std::ranges::find(*shown, info.prog_id, &AttachedProgram::id);
+    if (there == shown->end()) return std::nullopt;
+    link.mode_ = there->mode;
     link.program_id_ = info.prog_id;
     std::tie(link.program_, link.version_) = pinned_program(kernel, pins, info.prog_id);
     return link;
@@ -218,10 +268,11 @@ Result<bool> XdpLink::take_off_elsewhere(const KernelPort& kernel, const Interfa
 bool XdpLink::is_live(unsigned ifindex) const {
     if (ifindex != ifindex_) return false;
     bpf_link_info info{};
-    const auto shown = attached_program(ifindex, *kernel_);
+    const auto shown = attached_programs(ifindex, *kernel_);
     // What cannot be asked at the moment is taken to be as it was.
     if (!shown || kernel_->link_info(link_.get(), info) != 0) return true;
-    return info.xdp.ifindex == ifindex && *shown && (*shown)->id == info.prog_id;
+    return info.xdp.ifindex == ifindex &&
+           std::ranges::find(*shown, info.prog_id, &AttachedProgram::id) != shown->end();
 }
 
 std::string XdpLink::other_program(std::uint32_t id) const {
@@ -276,9 +327,13 @@ Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepte
     return {};
 }
 
-Result<void> XdpLink::remove() {
+Result<void> XdpLink::detach() {
     const int detached = kernel_->detach_link(link_.get());
-    if (detached != 0) return failure("detach link: " + reason(detached, {}), -detached);
+    return detached == 0 ? Result<void>{} : failure("detach link: " + reason(detached, {}), -detached);
+}
+
+Result<void> XdpLink::remove() {
+    if (auto detached = detach(); !detached) return detached;
     const int unpinned = kernel_->unpin(pins_.link());
     link_ = Descriptor();
     if (unpinned != 0 && unpinned != -ENOENT)
@@ -288,11 +343,13 @@ Result<void> XdpLink::remove() {
 
 Result<void> XdpLink::verify(int program) const {
     const std::uint32_t id = id_of_program(program);
-    const auto shown = attached_program(ifindex_, *kernel_);
+    const auto shown = attached_programs(ifindex_, *kernel_);
     if (!shown) return std::unexpected(shown.error());
-    if (*shown && (*shown)->id == id && (*shown)->mode == mode_) return {};
+    for (const AttachedProgram& one : *shown)
+        if (one.id == id && one.mode == mode_) return {};
     return failure("the kernel accepted program " + std::to_string(id) + " in mode " +
-                       std::string(to_text(mode_)) + " but shows " + (*shown ? describe(**shown) : "none"),
+                       std::string(to_text(mode_)) + " but shows " +
+                       (shown->empty() ? "none" : describe(shown->front())),
                    EIO);
 }
 

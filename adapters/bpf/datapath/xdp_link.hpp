@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace homeostat::bpf {
 
@@ -21,11 +22,18 @@ struct AttachedProgram {
     XdpMode mode;
 };
 
-// The program that handles packets: native before generic before offloaded, where there are several.
+// All of them: native before generic before offloaded. One in the network card may run beside one of the
+// others.
+Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex,
+                                                       const KernelPort& kernel = KernelPort());
+// The first of them.
 Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex,
                                                         const KernelPort& kernel = KernelPort());
 
 Hook hook_of(XdpMode mode);
+
+// Whether programs of these modes may be on one interface at a time.
+bool coexist(XdpMode a, XdpMode b);
 
 // The program's name in the kernel (15 characters at most), or "" where that may not be asked.
 std::string program_name(std::uint32_t program_id);
@@ -53,6 +61,14 @@ class XdpLink {
                                   const PinnedProgram& program, const std::string& interface,
                                   unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr,
                                   AttachMessages* messages = nullptr);
+    // The same beside a link of ours in a mode that coexists with this one. That one stays attached, and its
+    // pin becomes this one's: detach() it then.
+    static Result<XdpLink> attach_beside(const KernelPort& kernel, const InterfacePins& pins,
+                                         const PinnedProgram& program, const std::string& interface,
+                                         unsigned ifindex, XdpMode mode, std::int64_t* accepted_ns = nullptr,
+                                         AttachMessages* messages = nullptr);
+    // Detaches what attach_beside() left half done where its process ended.
+    static Result<void> discard_next(const KernelPort& kernel, const InterfacePins& pins);
 
     // The pinned link, where it holds the device that has this index here, and the device shows its program:
     // after a move between network namespaces the bare index alone may name another device. Otherwise none,
@@ -73,6 +89,7 @@ class XdpLink {
 
     XdpMode mode() const { return mode_; }
     std::uint32_t program_id() const { return program_id_; }
+    int program() const { return program_.get(); } // owned by the link; -1 where it is none of ours
     unsigned ifindex() const { return ifindex_; }
     // "" where it holds a program that is not pinned by us.
     const std::string& version() const { return version_; }
@@ -83,8 +100,12 @@ class XdpLink {
 
     // Detaches and unpins. Once it was detached it is gone, also where this fails.
     Result<void> remove();
+    Result<void> detach(); // alone
 
   private:
+    static Result<XdpLink> create(const KernelPort& kernel, const InterfacePins& pins,
+                                  const PinnedProgram& program, const std::string& interface,
+                                  unsigned ifindex, XdpMode mode, AttachMessages* messages);
     XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
         : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;

@@ -20,6 +20,7 @@ namespace homeostat::bpf {
 namespace {
 
 constexpr std::uint32_t batch_entries = 512;
+constexpr int not_supported = -524; // the kernel's ENOTSUPP, which no header of user space names
 // A bucket of a hash map may hold more than a batch; the kernel then asks for a larger one. Beyond this, give
 // up.
 constexpr std::uint32_t batch_entries_max = 1U << 17;
@@ -152,6 +153,7 @@ class MapSensor::Table {
                 continue;
             }
             if (error == -EINTR) continue;
+            if (error == not_supported && first) return walk_singly(batch);
             if (error != 0 && error != -ENOENT)
                 return failure("read map " + shape_.map.name + " of " + interface_ + ": " +
                                    errno_text(error) + capability_hint(error),
@@ -159,6 +161,24 @@ class MapSensor::Table {
             take(count, batch); // the last batch, too, has its entries
             if (error == -ENOENT) return {};
             first = false;
+        }
+    }
+
+    // Maps in a network card have no batches.
+    Result<void> walk_singly(SampleBatch& batch) {
+        std::vector<std::byte> key(shape_.map.key.size), next(key.size());
+        for (std::uint32_t seen = 0;; ++seen) {
+            int error = bpf_map_get_next_key(map_.get(), seen == 0 ? nullptr : key.data(), next.data());
+            if (error == -ENOENT || seen == shape_.map.max_entries) return {};
+            key = next;
+            if (error == 0) error = bpf_map_lookup_elem(map_.get(), key.data(), values_.data());
+            if (error == -ENOENT) continue; // it has just gone
+            if (error != 0)
+                return failure("read map " + shape_.map.name + " of " + interface_ + ": " +
+                                   errno_text(error) + capability_hint(error),
+                               -error);
+            std::ranges::copy(key, keys_.begin());
+            take(1, batch);
         }
     }
 

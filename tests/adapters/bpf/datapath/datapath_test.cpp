@@ -495,7 +495,8 @@ TEST_F(DatapathTest, ADeviceThatMovedAwayIsNotTakenForAnotherOfItsIndex) {
 TEST_F(DatapathTest, ADeviceThatWentAndCameBackUnseenIsTakenUpAgain) {
     const Outcome attached = apply({AttachXdp{"pass", {XdpMode::drv}}});
     ASSERT_TRUE(attached.ok);
-    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    // Linux before 6.2 renames only what is down.
+    ASSERT_TRUE(lab::ip("link set lab0 down") && lab::ip("link set lab0 name away0"));
     ASSERT_TRUE(lab::ip("link set away0 name lab0"));
     EXPECT_EQ(datapath_->read_back().at("lab0").xdp, attached.actual.xdp);
     EXPECT_TRUE(apply({ReplaceXdp{"drop"}}).ok);
@@ -503,7 +504,7 @@ TEST_F(DatapathTest, ADeviceThatWentAndCameBackUnseenIsTakenUpAgain) {
 
 TEST_F(DatapathTest, WhatIsOursIsTakenOffADeviceThatLostTheManagedName) {
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
-    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    ASSERT_TRUE(lab::ip("link set lab0 down") && lab::ip("link set lab0 name away0"));
     EXPECT_FALSE(datapath_->read_back().at("lab0").present);
     EXPECT_FALSE(shown("away0"));
     ASSERT_TRUE(lab::ip("link set away0 name lab0"));
@@ -513,7 +514,7 @@ TEST_F(DatapathTest, WhatIsOursIsTakenOffADeviceThatLostTheManagedName) {
 TEST_F(DatapathTest, ADeviceThatLostItsNameWhileNobodyLookedIsFoundAtTheStart) {
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
     datapath_.reset();
-    ASSERT_TRUE(lab::ip("link set lab0 name away0"));
+    ASSERT_TRUE(lab::ip("link set lab0 down") && lab::ip("link set lab0 name away0"));
     open({"lo", "lab0"});
     datapath_->read_back();
     EXPECT_FALSE(shown("away0"));
@@ -526,7 +527,7 @@ TEST_F(DatapathTest, ADeviceThatLosesItsNameWhileItIsAttachedKeepsNothing) {
     DatapathOptions with = options();
     with.kernel = KernelPort([&](KernelCall call) {
         if (call == KernelCall::create_link && !std::exchange(renamed, true)) {
-            EXPECT_TRUE(lab::ip("link set lab0 name away0"));
+            EXPECT_TRUE(lab::ip("link set lab0 down") && lab::ip("link set lab0 name away0"));
         }
         return 0;
     });

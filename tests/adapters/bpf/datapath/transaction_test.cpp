@@ -117,13 +117,26 @@ class TransactionTest : public testing::Test {
         const InterfacePins pins(options_at(mount_->path(), state_).place, "lab0");
         EXPECT_FALSE(fs::exists(state_ + "/test/journal"));
         datapath_->read_back(); // has the guard stand down
-        std::vector<std::uint32_t> at_tcx;
-        EXPECT_EQ(KernelPort().query_tcx(::if_nametoindex("lab0"), Hook::tcx_ingress, at_tcx), 0);
-        ASSERT_EQ(at_tcx.size(), 1u);
-        EXPECT_EQ(program_name(at_tcx[0]), "tc_pass");
+        EXPECT_EQ(in_guard(pins), "tc_pass");
         std::size_t programs = 0;
         for (const auto& pin : fs::directory_iterator(pins.programs())) programs += pin.exists() ? 1 : 0;
         EXPECT_EQ(programs, 4u) << "two programs and their twins";
+    }
+
+    // The name of the program in the guard, which is alone at TC; at clsact, where the kernel has no TCX.
+    static std::string in_guard(const InterfacePins& pins) {
+        const KernelPort kernel;
+        const unsigned ifindex = ::if_nametoindex("lab0");
+        const auto guard = Guard::adopt(kernel, pins, ifindex);
+        if (!guard || !*guard) return "no guard";
+        if ((*guard)->kind() == Guard::Kind::clsact) {
+            Filter filter = (*guard)->filter();
+            EXPECT_EQ(kernel.find_filter(ifindex, Hook::tcx_ingress, filter), 0);
+            return program_name(filter.program_id);
+        }
+        std::vector<std::uint32_t> at_tcx;
+        EXPECT_EQ(kernel.query_tcx(ifindex, Hook::tcx_ingress, at_tcx), 0);
+        return at_tcx.size() == 1 ? program_name(at_tcx[0]) : std::to_string(at_tcx.size()) + " programs";
     }
 
     std::optional<lab::Lab> lab_;
@@ -202,6 +215,9 @@ TEST_F(TransactionTest, ASwitchThatTheGuardCoversMayLeaveAnyGapAndOneThatItDoesN
     const Descriptor program(
         bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "theirs", "GPL", next, std::size(next), nullptr));
     const KernelPort kernel;
+    std::vector<std::uint32_t> at_tcx;
+    if (kernel.query_tcx(::if_nametoindex("lab0"), Hook::tcx_ingress, at_tcx) == -EINVAL)
+        GTEST_SKIP() << "needs TCX (Linux 6.6), where somebody can come before the guard";
     {
         const Descriptor link(kernel.create_link(program.get(), ::if_nametoindex("lab0"), Hook::tcx_ingress));
         ASSERT_TRUE(link);
