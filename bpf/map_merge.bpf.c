@@ -158,8 +158,8 @@ static __always_inline long copy_if_newer(const void* from, void* to) {
 }
 
 // For sums an entry of zeros is inserted, so that adding is the same whoever was first; a state is inserted
-// whole. Before Linux 6.4 what calls into a map returns an int, and the upper half of the register is not to be
-// trusted: here and below that is cast.
+// whole. Before Linux 6.4 what calls into a map returns an int, and the upper half of the register is not to
+// be trusted: here and below that is cast.
 static __always_inline long insert(const void* key, const void* from) {
     const __u32 zero = 0;
     void* fresh = bpf_map_lookup_elem(&fresh_value, &zero);
