@@ -61,9 +61,14 @@ class Checker {
             check_merges(program);
         }
         for (const SensorSpec& sensor : config_.sensors) check_sensor(sensor);
-        for (const InterfaceSpec& interface : config_.interfaces)
+        for (const InterfaceSpec& interface : config_.interfaces) {
+            if (interface.baseline.program)
+                check_kind(config_.file, interface.program_at, *interface.baseline.program, ProgramKind::xdp);
+            for (const auto& [direction, program] : interface.baseline.tc)
+                check_kind(config_.file, interface.tc_at.at(direction), program, ProgramKind::tc);
             for (const auto& [entry, at] : interface.entries_at)
                 check_entry(config_.file, at, entry.map, entry.key, interface.baseline.entries.at(entry));
+        }
         for (const AdaptationRule& rule : policies.adaptations)
             for (const OverlaySetting& setting : rule.settings) check_setting(rule, setting);
         check_windows(policies);
@@ -97,6 +102,10 @@ class Checker {
     void check_twin(const ProgramSpec& program) {
         const auto object = objects_.find(program.name);
         if (program.twin.empty() || object == objects_.end()) return;
+        if (kind_of(program.name) == ProgramKind::tc)
+            return mistake(config_.file, program.twin_at,
+                           "'" + program.name + "' is a TC program, and has no twin",
+                           "a twin stands in for an XDP program");
         const std::vector<std::string>& known = object->second.tc_programs;
         if (std::ranges::find(known, program.twin) != known.end()) return;
         mistake(config_.file, program.twin_at,
@@ -104,6 +113,26 @@ class Checker {
                 suggestion(program.twin, known,
                            known.empty() ? "it has none; expected a function in SEC(\"tc\")"
                                          : "there are: " + list_of(known)));
+    }
+
+    // None where that is not known, for a mistake that is told elsewhere.
+    std::optional<ProgramKind> kind_of(const std::string& program) const {
+        const auto object = objects_.find(program);
+        const auto spec = std::ranges::find(config_.programs, program, &ProgramSpec::name);
+        if (object == objects_.end() || spec == config_.programs.end()) return std::nullopt;
+        const auto function =
+            spec->function.empty() ? object->second.only_program() : std::optional(spec->function);
+        return function ? object->second.kind_of(*function) : std::nullopt;
+    }
+
+    void check_kind(const std::string& file, Position at, const std::string& program, ProgramKind wanted) {
+        const auto kind = kind_of(program);
+        if (!kind || *kind == wanted) return;
+        mistake(file, at,
+                "'" + program + "' is " + (*kind == ProgramKind::tc ? "a TC" : "an XDP") + " program",
+                wanted == ProgramKind::xdp
+                    ? "expected an XDP program; this one goes with tc.ingress.program or tc.egress.program"
+                    : "expected a TC program; this one goes with xdp.program");
     }
 
     void check_merges(const ProgramSpec& program) {
@@ -303,11 +332,15 @@ class Checker {
             mistake(file, setting.interface_at, "interface '" + *name + "' is not managed here",
                     suggestion(*name, interfaces, "declare it with [[interface]] in the config"));
         const std::vector<std::string> programs = names_of(config_.programs);
-        if (setting.kind == OverlaySetting::Kind::program) {
+        if (sets_program(setting)) {
             const auto program = literal(setting.program);
             if (program && *program != "none" && std::ranges::find(programs, *program) == programs.end())
                 mistake(file, setting.at, "no program is named '" + *program + "'",
                         suggestion(*program, programs, "declare it with [[program]] in the config"));
+            if (program)
+                check_kind(file, setting.at, *program,
+                           setting.kind == OverlaySetting::Kind::program ? ProgramKind::xdp
+                                                                         : ProgramKind::tc);
         }
         if (setting.kind == OverlaySetting::Kind::entry)
             check_entry(file, setting.at, setting.map, literal(setting.key).value_or(""), setting.value);

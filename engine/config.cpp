@@ -169,6 +169,7 @@ void read_interface(TomlTable& table, ControllerConfig& config) {
                        .at = name->position(0),
                        .program_at = settings.program ? settings.program->position(0) : name->position(0),
                        .entries_at = {}};
+    for (const auto& [direction, program] : settings.tc) spec.tc_at.emplace(direction, program.position(0));
     for (const InterfaceSettings::Entry& entry : settings.entries)
         spec.entries_at.emplace_back(MapEntry{entry.map, entry.key.text}, entry.at);
     spec.baseline = baseline_of(std::move(settings));
@@ -325,12 +326,16 @@ void refuse_twice(TomlTable& root, const std::vector<Spec>& specs, std::string_v
 void check_programs_named(TomlTable& root, const ControllerConfig& config) {
     std::vector<std::string> names;
     for (const ProgramSpec& program : config.programs) names.push_back(program.name);
-    for (const InterfaceSpec& interface : config.interfaces) {
-        const auto& program = interface.baseline.program;
-        if (!program || std::ranges::find(names, *program) != names.end()) continue;
-        const std::string meant = nearest(*program, names);
-        root.mistake(interface.program_at, "no program is named '" + *program + "'",
+    const auto check = [&](const std::string& program, Position at) {
+        if (std::ranges::find(names, program) != names.end()) return;
+        const std::string meant = nearest(program, names);
+        root.mistake(at, "no program is named '" + program + "'",
                      meant.empty() ? "declare it with [[program]]" : "did you mean '" + meant + "'?");
+    };
+    for (const InterfaceSpec& interface : config.interfaces) {
+        if (interface.baseline.program) check(*interface.baseline.program, interface.program_at);
+        for (const auto& [direction, program] : interface.baseline.tc)
+            check(program, interface.tc_at.at(direction));
     }
 }
 

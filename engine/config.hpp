@@ -8,6 +8,7 @@
 #include "knowledge/labels.hpp"
 #include "knowledge/time.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,12 +36,13 @@ struct MapMergeSpec {
     }
 };
 
-// A program that may be attached: `function` of an object file, found in the configured folders. Its twin is
-// a TC function of the same object with the same verdicts, which stands in for it while its mode is switched.
+// A program that may be attached: `function` of an object file, found in the configured folders. The twin of
+// an XDP program is a TC function of the same object with the same verdicts, which stands in for it while its
+// mode is switched.
 struct ProgramSpec {
     std::string name;
     std::string object;   // file name, such as "xdp_guard.bpf.o"
-    std::string function; // "" where the object has one XDP program only
+    std::string function; // "" where the object has one XDP program only, or none, and one TC program
     std::string twin;     // "" for none
     std::vector<MapMergeSpec> merges{};
     bool resets_maps = false; // a map that cannot go on starts anew
@@ -136,6 +138,7 @@ struct InterfaceSpec {
     DesiredInterface baseline;
     Position at;
     Position program_at;
+    std::map<TcDirection, Position> tc_at{}; // where its programs stand
     std::vector<std::pair<MapEntry, Position>> entries_at;
 };
 

@@ -41,6 +41,7 @@ void DatapathInMemory::set_link(const std::string& interface, bool present, bool
     if (present && !actual.present) actual.index = ++index_;
     if (!present) {
         actual.xdp.reset();
+        actual.tc.clear();
         actual.index = 0;
     }
     actual.present = present;
@@ -94,6 +95,9 @@ void DatapathInMemory::take(ActualInterface& actual, const Step& step, Attempt& 
             [&](const SwitchXdpMode& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
             [&](const ReplaceForeignXdp& s) { switch_by(actual, s.program, s.ladder, s.gap, attempt); },
             [&](const DetachXdp&) { actual.xdp.reset(); },
+            [&](const AttachTc& s) { actual.tc[s.direction] = {s.program, ++id_}; },
+            [&](const ReplaceTc& s) { actual.tc[s.direction] = {s.program, ++id_}; },
+            [&](const DetachTc& s) { actual.tc.erase(s.direction); },
         },
         step);
 }

@@ -55,6 +55,9 @@ void tell_outcome(const Outcome& outcome, Instant at, Lines& lines) {
         text += ": " + outcome.actual.xdp->program + " runs as program " +
                 std::to_string(outcome.actual.xdp->program_id) + " in mode " +
                 std::string(to_text(outcome.actual.xdp->mode));
+    for (const auto& [direction, tc] : outcome.actual.tc)
+        text += ", " + tc.program + " runs as program " + std::to_string(tc.program_id) + " at TC " +
+                std::string(to_text(direction));
     for (const std::string& note : outcome.notes) text += "; " + note;
     lines.push_back(std::move(text));
 }

@@ -37,6 +37,19 @@ void xdp_program(const EngineState& state, Values& out) {
                            truth(actual.xdp && actual.xdp->program == program)});
 }
 
+void tc_program(const EngineState& state, Values& out) {
+    for (const auto& [name, actual] : state.knowledge.actual)
+        for (const TcDirection direction : tc_directions) {
+            const auto attached = actual.tc.find(direction);
+            for (const std::string& program : state.generation->programs)
+                out.push_back({named("tc_program")
+                                   .with("iface", name)
+                                   .with("direction", to_text(direction))
+                                   .with("program", program),
+                               truth(attached != actual.tc.end() && attached->second.program == program)});
+        }
+}
+
 void sensor_up(const EngineState& state, Values& out) {
     for (std::size_t i = 0; i < state.generation->sensors.size(); ++i)
         out.push_back({named("sensor_up").with("sensor", state.generation->sensors[i]),
@@ -150,10 +163,11 @@ struct Fact {
     void (*values)(const EngineState&, Values&);
 };
 
-constexpr std::array<Fact, 16> facts{{{"link_present", link_present},
+constexpr std::array<Fact, 17> facts{{{"link_present", link_present},
                                       {"link_up", link_up},
                                       {"xdp_mode", xdp_mode},
                                       {"xdp_program", xdp_program},
+                                      {"tc_program", tc_program},
                                       {"sensor_up", sensor_up},
                                       {"symptom_raised", symptom_raised},
                                       {"adaptation_active", adaptation_active},

@@ -16,7 +16,7 @@ struct Generation {
     std::uint64_t number = 1;
     DesiredState baseline;
     PolicySet policies;
-    std::vector<std::string> programs; // declared ones, for the state set xdp_program
+    std::vector<std::string> programs; // declared ones, for the state sets xdp_program and tc_program
     std::vector<std::string> sensors;  // names, in the order of SensorId
     Limits limits;
     bool shadow = false; // decide, and change nothing

@@ -154,6 +154,10 @@ void add_facts(const ControllerConfig& config, const PolicySet& policies, Schema
     schema["xdp_program"] = {
         .shapes = {shape({{"iface", interfaces}, {"program", one_of(names_of(config.programs))}})},
         .kind = MetricKind::state};
+    schema["tc_program"] = {.shapes = {shape({{"iface", interfaces},
+                                              {"direction", one_of({"ingress", "egress"})},
+                                              {"program", one_of(names_of(config.programs))}})},
+                            .kind = MetricKind::state};
     schema["sensor_up"] = {.shapes = {shape({{"sensor", one_of(names_of(config.sensors))}})},
                            .kind = MetricKind::state};
     schema["transactions_total"] = {

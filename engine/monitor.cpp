@@ -44,6 +44,25 @@ void end_all(EngineState& state, SensorSeries& sensor, Instant now) {
             store.append(*local.id, now, stale_marker);
 }
 
+using TcPrograms = std::map<TcDirection, AttachedTc>;
+
+std::string name_of(const TcPrograms& programs, TcDirection direction) {
+    const auto tc = programs.find(direction);
+    if (tc == programs.end()) return "nothing";
+    return tc->second.program + " (program " + std::to_string(tc->second.program_id) + ")";
+}
+
+void tell_tc_drift(const std::string& interface, const TcPrograms& before, const TcPrograms& now,
+                   Decisions& decisions) {
+    for (const TcDirection direction : tc_directions) {
+        const std::string was = name_of(before, direction);
+        const std::string is = name_of(now, direction);
+        if (was != is)
+            decisions.messages.push_back("drift on " + interface + ": " + was + " was attached at TC " +
+                                         std::string(to_text(direction)) + ", now it is " + is);
+    }
+}
+
 std::string name_of(const std::optional<AttachedXdp>& xdp) {
     if (!xdp) return "nothing";
     return xdp->program + " (" + std::string(to_text(xdp->mode)) + ", program " +
@@ -113,13 +132,18 @@ void take_observed(EngineState& state, const std::string& interface, const Actua
     ActualInterface& actual = known->second;
     TargetMemory& target = state.knowledge.targets[interface];
     if (target.in_flight || observed.index != actual.index) return;
-    if (observed.xdp != actual.xdp && !target.unread) {
-        decisions.messages.push_back("drift on " + interface + ": " + name_of(actual.xdp) +
-                                     " was attached, now it is " + name_of(observed.xdp));
-        target.last_steps.clear(); // the same steps again are no repetition
+    if (!target.unread) {
+        const std::size_t before = decisions.messages.size();
+        if (observed.xdp != actual.xdp)
+            decisions.messages.push_back("drift on " + interface + ": " + name_of(actual.xdp) +
+                                         " was attached, now it is " + name_of(observed.xdp));
+        tell_tc_drift(interface, actual.tc, observed.tc, decisions);
+        if (decisions.messages.size() != before)
+            target.last_steps.clear(); // the same steps again are no repetition
     }
     target.unread = false;
     actual.xdp = observed.xdp;
+    actual.tc = observed.tc;
     actual.entries = observed.entries;
 }
 
@@ -132,6 +156,7 @@ void take_link(EngineState& state, const LinkEvent& link, Decisions& decisions) 
     // What hung on a device, and what was learned of it, goes with it; the maps are ours and stay.
     if (!link.present || link.index != actual.index) {
         actual.xdp.reset();
+        actual.tc.clear();
         forget_device(state.knowledge.targets[link.interface]);
         state.knowledge.targets[link.interface].unread = link.present;
     }

@@ -260,7 +260,8 @@ bool Runner::Loop::is_news(const std::string& interface, const ActualInterface& 
     const auto target = state.knowledge.targets.find(interface);
     if (known == state.knowledge.actual.end() || target == state.knowledge.targets.end()) return true;
     if (target->second.in_flight || known->second.index != seen.index) return false;
-    return target->second.unread || known->second.xdp != seen.xdp || known->second.entries != seen.entries;
+    return target->second.unread || known->second.xdp != seen.xdp || known->second.tc != seen.tc ||
+           known->second.entries != seen.entries;
 }
 
 void Runner::Loop::begin_stop() {

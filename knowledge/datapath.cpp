@@ -13,6 +13,8 @@ namespace {
 constexpr std::array<std::pair<XdpMode, std::string_view>, 3> mode_names{
     {{XdpMode::skb, "skb"}, {XdpMode::drv, "drv"}, {XdpMode::hw, "hw"}}};
 
+std::string tc_text(TcDirection direction) { return "TC " + std::string(to_text(direction)); }
+
 std::string entry_text(const MapEntry& entry) { return entry.map + "[" + entry.key + "]"; }
 
 } // namespace
@@ -27,6 +29,10 @@ std::optional<XdpMode> parse_xdp_mode(std::string_view text) {
     for (const auto& [mode, name] : mode_names)
         if (name == text) return mode;
     return std::nullopt;
+}
+
+std::string_view to_text(TcDirection direction) {
+    return direction == TcDirection::ingress ? "ingress" : "egress";
 }
 
 std::string ladder_text(const std::vector<XdpMode>& ladder) {
@@ -76,6 +82,9 @@ std::string to_text(const Step& step) {
                 return "replace the foreign program by " + s.program + " (" + ladder_text(s.ladder) + ")";
             },
             [](const DetachXdp&) { return std::string("detach"); },
+            [](const AttachTc& s) { return "attach " + s.program + " at " + tc_text(s.direction); },
+            [](const ReplaceTc& s) { return "replace by " + s.program + " at " + tc_text(s.direction); },
+            [](const DetachTc& s) { return "detach at " + tc_text(s.direction); },
         },
         step);
 }

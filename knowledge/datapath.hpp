@@ -4,6 +4,7 @@
 
 #include "knowledge/time.hpp"
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -19,6 +20,12 @@ enum class XdpMode { skb, drv, hw }; // generic, native, offloaded
 
 std::string_view to_text(XdpMode mode);
 std::optional<XdpMode> parse_xdp_mode(std::string_view text);
+
+// At which side of an interface a TC program stands: before the host's own processing, or after it.
+enum class TcDirection { ingress, egress };
+
+std::string_view to_text(TcDirection direction);
+inline constexpr std::array tc_directions{TcDirection::ingress, TcDirection::egress};
 
 // An entry of a map of an interface's programs. The key is text, as a person writes it ("udp", "17").
 struct MapEntry {
@@ -39,6 +46,7 @@ struct DesiredInterface {
     std::optional<Duration> gap_max = std::nullopt;  // see GapLimit; none: a switch may leave any gap
     Duration climb_after = std::chrono::minutes{10}; // in a lower mode; 0: it is never left for a better one
     bool replace_foreign = false;                    // a program that somebody else attached
+    std::map<TcDirection, std::string> tc{};         // programs; of a direction that is not there, none
 
     bool operator==(const DesiredInterface&) const = default;
 };
@@ -56,13 +64,22 @@ struct AttachedXdp {
     bool operator==(const AttachedXdp&) const = default;
 };
 
-// What is, as it was read back from the kernel. `entries` holds only the keys that we own.
+struct AttachedTc {
+    std::string program; // as of AttachedXdp
+    std::uint32_t program_id = 0;
+
+    bool operator==(const AttachedTc&) const = default;
+};
+
+// What is, as it was read back from the kernel. `entries` holds only the keys that we own, and `tc` only what
+// stands in our place: others' TC programs may stand before and behind it.
 struct ActualInterface {
     bool present = false;    // the interface exists
     bool up = false;         // switched on, and with a carrier
     std::uint32_t index = 0; // the kernel's ifindex: another one is another device
     std::optional<AttachedXdp> xdp;
     std::map<MapEntry, MapValue> entries;
+    std::map<TcDirection, AttachedTc> tc{};
 
     bool operator==(const ActualInterface&) const = default;
 };
@@ -124,8 +141,24 @@ struct DetachXdp {
     bool operator==(const DetachXdp&) const = default;
 };
 
+struct AttachTc {
+    TcDirection direction{};
+    std::string program;
+    bool operator==(const AttachTc&) const = default;
+};
+// Atomic: each packet is seen by the one or by the other.
+struct ReplaceTc {
+    TcDirection direction{};
+    std::string program;
+    bool operator==(const ReplaceTc&) const = default;
+};
+struct DetachTc {
+    TcDirection direction{};
+    bool operator==(const DetachTc&) const = default;
+};
+
 using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, ReplaceForeignXdp,
-                          DetachXdp>;
+                          DetachXdp, AttachTc, ReplaceTc, DetachTc>;
 
 std::string to_text(const Step& step);
 std::string ladder_text(const std::vector<XdpMode>& ladder); // "drv, else skb"

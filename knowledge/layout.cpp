@@ -50,6 +50,19 @@ template <class Int> Int read_as(std::span<const std::byte> bytes) {
 
 } // namespace
 
+std::string_view to_text(ProgramKind kind) { return kind == ProgramKind::xdp ? "XDP" : "TC"; }
+
+std::optional<ProgramKind> ObjectLayout::kind_of(std::string_view function) const {
+    if (std::ranges::find(programs, function) != programs.end()) return ProgramKind::xdp;
+    if (std::ranges::find(tc_programs, function) != tc_programs.end()) return ProgramKind::tc;
+    return std::nullopt;
+}
+
+std::optional<std::string> ObjectLayout::only_program() const {
+    const std::vector<std::string>& candidates = programs.empty() ? tc_programs : programs;
+    return candidates.size() == 1 ? std::optional(candidates.front()) : std::nullopt;
+}
+
 std::optional<std::string> EnumLayout::word(std::int64_t value) const {
     const auto found = std::ranges::find(enumerators, value, &std::pair<std::string, std::int64_t>::second);
     if (found == enumerators.end()) return std::nullopt;

@@ -74,16 +74,25 @@ struct MapLayout {
     bool is_array() const { return kind == Kind::array || kind == Kind::percpu_array; }
 };
 
+enum class ProgramKind { xdp, tc };
+
+std::string_view to_text(ProgramKind kind); // "XDP", "TC"
+
 // What an object file holds, read without loading it.
 struct ObjectLayout {
     std::vector<std::string> programs;    // XDP programs, by function name
-    std::vector<std::string> tc_programs; // TC programs (SEC("tc")), by function name
+    std::vector<std::string> tc_programs; // TC programs (SEC("tc"), "classifier", "tcx/…"), by function name
     std::vector<MapLayout> maps;
     std::vector<TypeLayout> structs; // all named structs of its BTF, for ring-buffer records
     std::vector<EnumLayout> enums;
 
     bool operator==(const ObjectLayout&) const = default;
     const MapLayout* map(std::string_view name) const;
+    // None where the object has no such function of one of these kinds.
+    std::optional<ProgramKind> kind_of(std::string_view function) const;
+    // What is meant where no function is named: the only XDP program, or the only TC program where the object
+    // has no XDP program. None where there are several.
+    std::optional<std::string> only_program() const;
     const TypeLayout* record(std::string_view name) const;
     const EnumLayout* enumeration(std::string_view name) const;
     // For a key of plain integers: the one enum that has this word. Fails where there is none, or two.

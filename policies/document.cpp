@@ -223,6 +223,16 @@ bool read_verify(TomlTable& adaptation, std::optional<VerifyRule>& into) {
     return true;
 }
 
+void read_program(TomlTable& table, const SourceText& source, OverlaySetting::Kind kind,
+                  OverlaySetting setting, std::vector<OverlaySetting>& settings) {
+    const auto program = read_template(table, source);
+    if (!program) return;
+    setting.kind = kind;
+    setting.program = *program;
+    setting.at = source.position(0);
+    settings.push_back(std::move(setting));
+}
+
 void read_overlay_of(TomlTable& interfaces, const std::string& key, std::vector<OverlaySetting>& settings) {
     auto table = interfaces.table(key);
     if (!table) return;
@@ -234,15 +244,8 @@ void read_overlay_of(TomlTable& interfaces, const std::string& key, std::vector<
     OverlaySetting base;
     base.interface = *interface;
     base.interface_at = interface_source.position(0);
-    if (read.program) {
-        if (const auto program = read_template(*table, *read.program)) {
-            OverlaySetting setting = base;
-            setting.kind = OverlaySetting::Kind::program;
-            setting.program = *program;
-            setting.at = read.program->position(0);
-            settings.push_back(std::move(setting));
-        }
-    }
+    using Kind = OverlaySetting::Kind;
+    if (read.program) read_program(*table, *read.program, Kind::program, base, settings);
     if (!read.ladder.empty()) {
         OverlaySetting setting = base;
         setting.kind = OverlaySetting::Kind::mode;
@@ -257,6 +260,9 @@ void read_overlay_of(TomlTable& interfaces, const std::string& key, std::vector<
         setting.at = table->at("xdp");
         settings.push_back(std::move(setting));
     }
+    for (const auto& [direction, program] : read.tc)
+        read_program(*table, program, direction == TcDirection::ingress ? Kind::tc_ingress : Kind::tc_egress,
+                     base, settings);
     for (const InterfaceSettings::Entry& entry : read.entries) {
         const auto entry_key = read_template(*table, entry.key);
         if (!entry_key) continue;

@@ -79,11 +79,11 @@ struct VerifyRule {
 
 // One attribute that an overlay sets; templates are bound from the instance's labels.
 struct OverlaySetting {
-    enum class Kind { program, mode, gap_max, entry };
+    enum class Kind { program, mode, gap_max, tc_ingress, tc_egress, entry };
 
     Kind kind = Kind::program;
     Template interface;
-    Template program;            // Kind::program
+    Template program;            // Kind::program, tc_ingress, tc_egress
     std::vector<XdpMode> ladder; // Kind::mode
     Duration gap_max{};          // Kind::gap_max
     std::string map;             // Kind::entry
@@ -92,6 +92,11 @@ struct OverlaySetting {
     Position interface_at;
     Position at;
 };
+
+inline bool sets_program(const OverlaySetting& setting) {
+    using enum OverlaySetting::Kind;
+    return setting.kind == program || setting.kind == tc_ingress || setting.kind == tc_egress;
+}
 
 struct AdaptationRule {
     SourceText name;

@@ -50,6 +50,20 @@ std::optional<Duration> read_climb_after(TomlTable& xdp) {
     return std::nullopt;
 }
 
+std::map<TcDirection, SourceText> read_tc(TomlTable& table) {
+    std::map<TcDirection, SourceText> programs;
+    auto tc = table.table("tc");
+    if (!tc) return programs;
+    for (const TcDirection direction : tc_directions) {
+        auto side = tc->table(std::string(to_text(direction)));
+        if (!side) continue;
+        if (auto program = side->text("program")) programs.emplace(direction, std::move(*program));
+        side->finish();
+    }
+    tc->finish();
+    return programs;
+}
+
 InterfaceSettings read_settings(TomlTable& table, bool is_baseline) {
     InterfaceSettings settings;
     if (is_baseline)
@@ -61,6 +75,7 @@ InterfaceSettings read_settings(TomlTable& table, bool is_baseline) {
         if (is_baseline) settings.climb_after = read_climb_after(*xdp);
         xdp->finish();
     }
+    settings.tc = read_tc(table);
     auto maps = table.table("maps");
     if (!maps) return settings;
     for (const std::string& map : maps->keys()) {
@@ -94,6 +109,8 @@ DesiredInterface baseline_of(InterfaceSettings settings) {
     baseline.climb_after = settings.climb_after.value_or(baseline.climb_after);
     baseline.replace_foreign = settings.replace_foreign;
     if (settings.program && settings.program->text != no_program) baseline.program = settings.program->text;
+    for (const auto& [direction, program] : settings.tc)
+        if (program.text != no_program) baseline.tc.emplace(direction, program.text);
     for (InterfaceSettings::Entry& entry : settings.entries)
         baseline.entries[{entry.map, entry.key.text}] = std::move(entry.value);
     return baseline;

@@ -5,6 +5,7 @@
 #include "knowledge/datapath.hpp"
 #include "policies/toml_reader.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,12 +25,14 @@ struct InterfaceSettings {
     std::optional<Duration> gap_max;
     std::optional<Duration> climb_after; // of a baseline, as is the next one
     bool replace_foreign = false;
+    std::map<TcDirection, SourceText> tc{}; // as `program`
     std::vector<Entry> entries;
 };
 
 inline constexpr std::string_view no_program = "none";
 
-// Reads the keys `xdp.program`, `xdp.mode`, `xdp.max_gap` and `maps.MAP.KEY`. Does not finish() the table.
+// Reads the keys `xdp.program`, `xdp.mode`, `xdp.max_gap`, `tc.DIRECTION.program` and `maps.MAP.KEY`. Does
+// not finish() the table.
 InterfaceSettings read_interface_settings(TomlTable& table);
 
 // The same of a baseline, with what no overlay sets: `xdp.climb_after` and `on_foreign`.

@@ -19,6 +19,10 @@ std::string text_of(Attribute::Kind kind, const std::string& map, const std::str
         return "xdp.mode";
     case Attribute::Kind::gap_max:
         return "xdp.max_gap";
+    case Attribute::Kind::tc_ingress:
+        return "tc.ingress.program";
+    case Attribute::Kind::tc_egress:
+        return "tc.egress.program";
     case Attribute::Kind::entry:
         return "maps." + map + "." + key;
     }
@@ -51,10 +55,12 @@ Result<std::map<Attribute, AttributeValue>> bind_settings(const AdaptationRule& 
         const auto interface = bind(setting.interface, key);
         if (!interface) return std::unexpected(interface.error());
         switch (setting.kind) {
-        case OverlaySetting::Kind::program: {
+        case OverlaySetting::Kind::program:
+        case OverlaySetting::Kind::tc_ingress:
+        case OverlaySetting::Kind::tc_egress: {
             const auto program = bind(setting.program, key);
             if (!program) return std::unexpected(program.error());
-            settings[{*interface, Attribute::Kind::program, {}}] = *program;
+            settings[{*interface, setting.kind, {}}] = *program;
             break;
         }
         case OverlaySetting::Kind::mode:
@@ -82,6 +88,13 @@ std::set<std::string> interfaces_of(const std::map<Attribute, AttributeValue>& s
 
 namespace {
 
+void lay_tc(DesiredInterface& interface, TcDirection direction, const std::string& program) {
+    if (program == no_program)
+        interface.tc.erase(direction);
+    else
+        interface.tc[direction] = program;
+}
+
 void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue& value) {
     DesiredInterface& interface = desired[attribute.interface];
     switch (attribute.kind) {
@@ -95,6 +108,12 @@ void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue
         break;
     case Attribute::Kind::gap_max:
         interface.gap_max = std::get<Duration>(value);
+        break;
+    case Attribute::Kind::tc_ingress:
+        lay_tc(interface, TcDirection::ingress, std::get<std::string>(value));
+        break;
+    case Attribute::Kind::tc_egress:
+        lay_tc(interface, TcDirection::egress, std::get<std::string>(value));
         break;
     case Attribute::Kind::entry:
         interface.entries[attribute.entry] = std::get<MapValue>(value);

@@ -18,8 +18,8 @@
 
 namespace homeostat {
 
-// One thing that can be set: an interface's program, its mode ladder, the gap
-// that a switch of it may leave, or an entry of one of its maps.
+// One thing that can be set: an interface's XDP program, its mode ladder, the gap that a switch of it may
+// leave, its TC program of a direction, or an entry of one of its maps.
 struct Attribute {
     using Kind = OverlaySetting::Kind;
 

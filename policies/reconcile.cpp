@@ -24,6 +24,19 @@ std::optional<Step> program_step(const DesiredInterface& desired, const ActualIn
     return std::nullopt;
 }
 
+// What leaves goes before what comes.
+void add_tc_steps(const DesiredInterface& desired, const ActualInterface& actual, std::vector<Step>& steps) {
+    for (const auto& [direction, attached] : actual.tc)
+        if (!desired.tc.contains(direction)) steps.emplace_back(DetachTc{direction});
+    for (const auto& [direction, program] : desired.tc) {
+        const auto is = actual.tc.find(direction);
+        if (is == actual.tc.end())
+            steps.emplace_back(AttachTc{direction, program});
+        else if (is->second.program != program)
+            steps.emplace_back(ReplaceTc{direction, program});
+    }
+}
+
 } // namespace
 
 std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterface& actual,
@@ -35,6 +48,7 @@ std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterfa
         if (is == actual.entries.end() || is->second != value) steps.emplace_back(SetMapEntry{entry, value});
     }
     if (auto step = program_step(desired, actual, settled)) steps.push_back(std::move(*step));
+    add_tc_steps(desired, actual, steps);
     for (const auto& [entry, value] : actual.entries)
         if (!desired.entries.contains(entry)) steps.emplace_back(ClearMapEntry{entry});
     return steps;

@@ -129,6 +129,7 @@ void note_outcome(Knowledge& knowledge, const Outcome& outcome, Instant now) {
     const bool is_unread = knowledge.targets[outcome.interface].unread;
     if (!is_new && !is_unread && known->second.index == outcome.actual.index) {
         known->second.xdp = outcome.actual.xdp;
+        known->second.tc = outcome.actual.tc;
         known->second.entries = outcome.actual.entries;
     }
     TargetMemory& target = knowledge.targets[outcome.interface];

@@ -1,5 +1,6 @@
 #include "adapters/bpf/kernel_port.hpp"
 
+#include "adapters/bpf/filter_list.hpp"
 #include "adapters/bpf/grace_period.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 
@@ -20,6 +21,7 @@ namespace {
 constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
 constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
 constexpr std::uint32_t before_all = 1U << 3; // BPF_F_BEFORE, without another program to be before
+constexpr std::uint32_t behind_link = (1U << 4) | (1U << 13); // BPF_F_AFTER | BPF_F_LINK
 
 bpf_attach_type attach_type(Hook hook) {
     return hook == Hook::tcx_ingress ? tcx_ingress : hook == Hook::tcx_egress ? tcx_egress : BPF_XDP;
@@ -66,28 +68,49 @@ int write_to(const std::string& path, int flags, std::string_view content) {
 } // namespace
 
 std::string_view to_text(KernelCall call) {
-    static constexpr std::array names{std::string_view("create_link"),  std::string_view("update_link"),
-                                      std::string_view("detach_link"),  std::string_view("link_info"),
-                                      std::string_view("next_link"),    std::string_view("open_link"),
-                                      std::string_view("open_program"), std::string_view("query_xdp"),
-                                      std::string_view("attach_xdp"),   std::string_view("replace_xdp"),
-                                      std::string_view("detach_xdp"),   std::string_view("query_tcx"),
-                                      std::string_view("add_filter"),   std::string_view("remove_filter"),
-                                      std::string_view("find_filter"),  std::string_view("pin"),
-                                      std::string_view("unpin"),        std::string_view("open_pin"),
-                                      std::string_view("rename_pin"),   std::string_view("read_entry"),
-                                      std::string_view("write_entry"),  std::string_view("delete_entry"),
-                                      std::string_view("next_key"),     std::string_view("wait_for_programs"),
-                                      std::string_view("begin_merge"),  std::string_view("write_file"),
-                                      std::string_view("append_file"),  std::string_view("remove_file")};
+    static constexpr std::array names{std::string_view("create_link"),
+                                      std::string_view("update_link"),
+                                      std::string_view("detach_link"),
+                                      std::string_view("link_info"),
+                                      std::string_view("next_link"),
+                                      std::string_view("open_link"),
+                                      std::string_view("open_program"),
+                                      std::string_view("query_xdp"),
+                                      std::string_view("attach_xdp"),
+                                      std::string_view("replace_xdp"),
+                                      std::string_view("detach_xdp"),
+                                      std::string_view("query_tcx"),
+                                      std::string_view("make_clsact"),
+                                      std::string_view("remove_clsact"),
+                                      std::string_view("add_filter"),
+                                      std::string_view("remove_filter"),
+                                      std::string_view("find_filter"),
+                                      std::string_view("query_filters"),
+                                      std::string_view("pin"),
+                                      std::string_view("unpin"),
+                                      std::string_view("open_pin"),
+                                      std::string_view("rename_pin"),
+                                      std::string_view("read_entry"),
+                                      std::string_view("write_entry"),
+                                      std::string_view("delete_entry"),
+                                      std::string_view("next_key"),
+                                      std::string_view("wait_for_programs"),
+                                      std::string_view("begin_merge"),
+                                      std::string_view("write_file"),
+                                      std::string_view("append_file"),
+                                      std::string_view("remove_file")};
     static_assert(names.size() == static_cast<std::size_t>(KernelCall::remove_file) + 1);
     return names[static_cast<std::size_t>(call)];
 }
 
-int KernelPort::create_link(int program, unsigned ifindex, Hook hook) const {
+int KernelPort::create_link(int program, unsigned ifindex, Hook hook, int behind) const {
     if (const int refused = ask(KernelCall::create_link)) return refused;
     LIBBPF_OPTS(bpf_link_create_opts, options);
     options.flags = link_flags(hook);
+    if (behind >= 0) {
+        options.flags = behind_link;
+        options.target_btf_id = static_cast<std::uint32_t>(behind); // in the place of tcx.relative_fd
+    }
     return bpf_link_create(program, static_cast<int>(ifindex), attach_type(hook), &options);
 }
 
@@ -163,12 +186,25 @@ int KernelPort::query_tcx(unsigned ifindex, Hook hook, std::vector<std::uint32_t
     return error;
 }
 
+int KernelPort::make_clsact(unsigned ifindex) const {
+    if (const int refused = ask(KernelCall::make_clsact)) return refused;
+    const LogCapture quiet;
+    bpf_tc_hook tc = clsact(ifindex, Hook::tcx_ingress);
+    return bpf_tc_hook_create(&tc);
+}
+
+int KernelPort::remove_clsact(unsigned ifindex) const {
+    if (const int refused = ask(KernelCall::remove_clsact)) return refused;
+    const LogCapture quiet;
+    bpf_tc_hook tc = clsact(ifindex, Hook::tcx_ingress);
+    tc.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+    return bpf_tc_hook_destroy(&tc);
+}
+
 int KernelPort::add_filter(unsigned ifindex, Hook hook, const Filter& filter, int program) const {
     if (const int refused = ask(KernelCall::add_filter)) return refused;
     const LogCapture quiet;
-    bpf_tc_hook tc = clsact(ifindex, hook);
-    const int made = bpf_tc_hook_create(&tc);
-    if (made != 0 && made != -EEXIST) return made;
+    const bpf_tc_hook tc = clsact(ifindex, hook);
     LIBBPF_OPTS(bpf_tc_opts, options);
     options.priority = filter.priority;
     options.handle = filter.handle;
@@ -197,6 +233,12 @@ int KernelPort::find_filter(unsigned ifindex, Hook hook, Filter& filter) const {
     const int error = bpf_tc_query(&tc, &options);
     filter.program_id = error == 0 ? options.prog_id : 0;
     return error;
+}
+
+int KernelPort::query_filters(unsigned ifindex, Hook hook, std::vector<Filter>& filters) const {
+    filters.clear();
+    if (const int refused = ask(KernelCall::query_filters)) return refused;
+    return list_filters(ifindex, hook == Hook::tcx_egress, filters);
 }
 
 int KernelPort::pin(int descriptor, const std::string& path) const {

@@ -32,9 +32,12 @@ enum class KernelCall {
     replace_xdp,
     detach_xdp,
     query_tcx,
+    make_clsact,
+    remove_clsact,
     add_filter,
     remove_filter,
     find_filter,
+    query_filters,
     pin,
     unpin,
     open_pin,
@@ -57,6 +60,9 @@ struct Filter {
     std::uint32_t priority = 0; // as tc prints it: pref
     std::uint32_t handle = 0;
     std::uint32_t program_id = 0; // 0 where it is no BPF program
+    // Where it was listed. A classifier is listed before its filters, with the handle 0.
+    std::string kind{}; // of classifier: "bpf", "u32"
+    std::uint32_t chain = 0;
 };
 
 // Every method is one call to the kernel (or one request over netlink), and returns a descriptor or 0, or a
@@ -68,8 +74,9 @@ class KernelPort {
 
     explicit KernelPort(Intercept intercept = {}) : intercept_(std::move(intercept)) {}
 
-    // A TCX link is put before all others.
-    int create_link(int program, unsigned ifindex, Hook hook) const;
+    // A TCX link is put before all others, or right behind the link `behind`: -ENOENT where that is not
+    // there.
+    int create_link(int program, unsigned ifindex, Hook hook, int behind = -1) const;
     // -EPERM where the link's program is another than `old_program`; -1: whatever it is.
     int update_link(int link, int program, int old_program) const;
     int detach_link(int link) const;
@@ -88,10 +95,14 @@ class KernelPort {
     // The ids of the programs, in the order in which they run.
     int query_tcx(unsigned ifindex, Hook hook, std::vector<std::uint32_t>& programs) const;
 
-    // Of the clsact qdisc, which is made where there is none, and never removed: it may be another's.
+    int make_clsact(unsigned ifindex) const;   // -EEXIST where it is there, or a qdisc in its place
+    int remove_clsact(unsigned ifindex) const; // with all filters of it
+    // Of the clsact qdisc.
     int add_filter(unsigned ifindex, Hook hook, const Filter& filter, int program) const; // or replaces it
     int remove_filter(unsigned ifindex, Hook hook, const Filter& filter) const;
     int find_filter(unsigned ifindex, Hook hook, Filter& filter) const; // by priority and handle
+    // All of them, in the order in which they run; none where there is no such qdisc.
+    int query_filters(unsigned ifindex, Hook hook, std::vector<Filter>& filters) const;
 
     int pin(int descriptor, const std::string& path) const;
     int unpin(const std::string& path) const;

@@ -129,6 +129,10 @@ json::object outcome_json(const Outcome& outcome) {
                          {"id", outcome.actual.xdp->program_id}};
     else
         object["xdp"] = nullptr;
+    json::object tc;
+    for (const auto& [direction, attached] : outcome.actual.tc)
+        tc[to_text(direction)] = {{"program", attached.program}, {"id", attached.program_id}};
+    object["tc"] = std::move(tc);
     return object;
 }
 

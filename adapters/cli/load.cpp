@@ -53,15 +53,15 @@ std::optional<bpf::ProgramSource> find_program(const ControllerConfig& config, c
             mistake(spec.object_at, layout.error().what, "");
             return std::nullopt;
         }
-        const auto& functions = layout->programs;
-        if (spec.function.empty() ? functions.size() != 1
-                                  : std::ranges::find(functions, spec.function) == functions.end()) {
+        if (spec.function.empty() ? !layout->only_program() : !layout->kind_of(spec.function)) {
+            const std::string_view kind = layout->programs.empty() ? "TC" : "XDP";
             std::string list;
-            for (const std::string& function : functions) list += (list.empty() ? "" : ", ") + function;
+            for (const auto* functions : {&layout->programs, &layout->tc_programs})
+                for (const std::string& function : *functions) list += (list.empty() ? "" : ", ") + function;
             mistake(spec.at,
                     spec.function.empty()
-                        ? "'" + spec.object + "' has several XDP programs"
-                        : "'" + spec.object + "' has no XDP program '" + spec.function + "'",
+                        ? "'" + spec.object + "' has several " + std::string(kind) + " programs"
+                        : "'" + spec.object + "' has no XDP or TC program '" + spec.function + "'",
                     "expected function = one of: " + list);
             return std::nullopt;
         }

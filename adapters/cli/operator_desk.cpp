@@ -136,7 +136,10 @@ Result<OperatorCommand> OperatorDesk::read(const EngineState& state, const Chang
         if (!longest) return std::unexpected(longest.error());
         next.gap_max = *longest;
     }
-    if (request.command == "detach") next.program.reset();
+    if (request.command == "detach") {
+        next.program.reset();
+        next.tc.clear();
+    }
     std::string text = request.command + (takes_program ? " " + request.program : "");
     if (!request.modes.empty()) text += (takes_program ? " in " : " to ") + ladder_text(next.ladder);
     return OperatorCommand{request.interface, std::move(next), std::move(text)};

@@ -87,6 +87,9 @@ LogLine outcome_line(const Outcome& outcome) {
         text += ", " + outcome.actual.xdp->program + " runs as program " +
                 std::to_string(outcome.actual.xdp->program_id) + " in mode " +
                 std::string(to_text(outcome.actual.xdp->mode));
+    for (const auto& [direction, tc] : outcome.actual.tc)
+        text += ", " + tc.program + " runs as program " + std::to_string(tc.program_id) + " at TC " +
+                std::string(to_text(direction));
     for (const std::string& note : outcome.notes) text += "; " + note;
     return {outcome.notes.empty() ? LogLine::Level::info : LogLine::Level::warning, std::move(text)};
 }

@@ -24,15 +24,15 @@ using bpf::SurveyedProgram;
 
 constexpr std::string_view usage = R"(Usage: homeostat status [OPTION]... [INTERFACE]...
 
-What is attached to the interfaces of this network namespace: each XDP and TCX program with its mode, its name and id,
-since when, how often it ran and how long a run takes, and who owns it. Nothing is touched. Without
-INTERFACE: those that have a program; with --all, all of them. Needs root.
+What is attached to the interfaces of this network namespace: each XDP and TC program (at TCX, or a filter of a clsact
+qdisc) with its mode or direction, its name and id, since when, how often it ran and how long a run takes, and who owns
+it. Nothing is touched. Without INTERFACE: those that have a program; with --all, all of them. Needs root.
 )";
 
 constexpr std::string_view notes =
     R"(Owners: "homeostat NAME" is an instance of this program; its programs stay while no controller runs. "link" is a
 bpf_link of another program's, with the processes that hold it and the places where it is pinned. "dispatcher" is
-libxdp's. "netlink" is a program that nobody holds, as `ip link set … xdp` attaches it.
+libxdp's. "netlink" is a program that nobody holds, as `ip link set … xdp` and `tc filter` attach it.
 
 SINCE is when homeostat attached it, or, of other programs, when it was loaded.
 

@@ -85,6 +85,7 @@ DesiredInterface as_desired(const ActualInterface& actual) {
         seen.ladder = {actual.xdp->mode};
     }
     seen.entries = actual.entries;
+    for (const auto& [direction, attached] : actual.tc) seen.tc.emplace(direction, attached.program);
     return seen;
 }
 
@@ -267,6 +268,11 @@ void CaseCheck::judge_interface(const ExpectedInterface& expected, const Desired
     };
     const std::string program = is.program.value_or(std::string(no_program));
     if (expected.program && *expected.program != program) differs("xdp.program", *expected.program, program);
+    for (const auto& [direction, wanted] : expected.tc) {
+        const auto tc = is.tc.find(direction);
+        const std::string there = tc == is.tc.end() ? std::string(no_program) : tc->second;
+        if (wanted != there) differs("tc." + std::string(to_text(direction)) + ".program", wanted, there);
+    }
     if (!expected.ladder.empty() && expected.ladder != is.ladder)
         differs("xdp.mode", ladder_text(expected.ladder),
                 is.ladder.empty() ? "none" : ladder_text(is.ladder));

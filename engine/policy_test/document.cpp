@@ -391,13 +391,15 @@ class Judge {
 
 void add_programs(PolicyTest& test) {
     std::set<std::string> names(test.programs.begin(), test.programs.end());
-    for (const auto& [name, baseline] : test.baseline)
+    for (const auto& [name, baseline] : test.baseline) {
         if (baseline.program) names.insert(*baseline.program);
+        for (const auto& [direction, program] : baseline.tc) names.insert(program);
+    }
     for (const PolicyDocument& policy : test.policies)
         for (const AdaptationRule& rule : policy.adaptations)
             for (const OverlaySetting& setting : rule.settings)
                 if (const auto program = bind(setting.program, {});
-                    setting.kind == OverlaySetting::Kind::program && program && *program != no_program)
+                    sets_program(setting) && program && *program != no_program)
                     names.insert(*program);
     test.programs.assign(names.begin(), names.end());
 }

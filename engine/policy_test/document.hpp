@@ -93,8 +93,9 @@ struct ExpectedState {
 struct ExpectedInterface {
     Position at;
     std::string interface;
-    std::optional<std::string> program; // "none": nothing attached
-    std::vector<XdpMode> ladder;        // the mode that it is in; of a desired one, its ladder; empty: any
+    std::optional<std::string> program;      // "none": nothing attached
+    std::map<TcDirection, std::string> tc{}; // as `program`
+    std::vector<XdpMode> ladder; // the mode that it is in; of a desired one, its ladder; empty: any
     std::optional<Duration> gap_max;
     std::map<std::string, std::map<std::string, MapValue>> maps; // of each that is named, all entries
 };
@@ -168,7 +169,8 @@ struct PolicyTest {
     std::vector<SourceText> policy_files; // from the document's folder
     std::size_t beside = 0;               // the last so many of them are there, and are not what is tested
     DesiredState baseline;
-    std::vector<std::string> programs; // for xdp_program: those of baseline, policies and `programs`
+    std::vector<std::string>
+        programs; // for xdp_program and tc_program: those of baseline, policies and `programs`
     std::vector<TestCase> cases;
     std::vector<PolicyDocument> policies; // filled by the reader of files, one for each of policy_files
 };

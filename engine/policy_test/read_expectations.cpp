@@ -90,6 +90,7 @@ ExpectedInterface read_interface(TomlTable& interfaces, const std::string& name,
     if (!table) return expected;
     InterfaceSettings settings = read_interface_settings(*table);
     if (settings.program) expected.program = settings.program->text;
+    for (const auto& [direction, program] : settings.tc) expected.tc.emplace(direction, program.text);
     expected.ladder = std::move(settings.ladder);
     if (expected.ladder.size() > 1 && what == "interface")
         table->mistake(table->at("xdp"), "an interface is in one mode", R"(expected one, such as "drv")");

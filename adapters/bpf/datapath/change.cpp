@@ -27,12 +27,12 @@ bool is_atomic(const std::vector<Step>& steps) {
             std::holds_alternative<DetachXdp>(steps[0]));
 }
 
+} // namespace
+
 std::int64_t unix_ms() {
     using namespace std::chrono;
     return duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch()).count();
 }
-
-} // namespace
 
 Result<void> Change::run(const std::vector<Step>& steps) {
     // What could not be taken back before is tried once more; then it is told, and left as it is.
@@ -137,8 +137,8 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const auto ifindex = find_interface();
     if (!ifindex) return std::unexpected(ifindex.error());
     if (auto held = require_link(*ifindex); !held) return held;
-    const auto loaded = interface_.programs.program(step.program);
-    if (!loaded) return std::unexpected(loaded.error());
+    const auto next = loaded(step.program, ProgramKind::xdp);
+    if (!next) return std::unexpected(next.error());
     const XdpMode before = interface_.link->mode();
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
@@ -150,7 +150,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     const auto switched = switch_beside(step.program, ladder, *ifindex, refusals);
     if (!switched) return std::unexpected(switched.error());
     if (*switched) return hand_over(*handover);
-    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    const auto uncovered = cover_or_refuse(*next, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
 
     gap_began_ns_ = monotonic_ns();
@@ -169,8 +169,8 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
 Result<void> Change::perform(const ReplaceForeignXdp& step) {
     const auto ifindex = find_interface();
     if (!ifindex) return std::unexpected(ifindex.error());
-    const auto loaded = interface_.programs.program(step.program);
-    if (!loaded) return std::unexpected(loaded.error());
+    const auto next = loaded(step.program, ProgramKind::xdp);
+    if (!next) return std::unexpected(next.error());
     const auto shown = attached_program(*ifindex, kernel_);
     if (!shown) return std::unexpected(shown.error());
     if (!*shown) return perform(AttachXdp{step.program, step.ladder}); // it went by itself
@@ -184,7 +184,7 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (!handover) return std::unexpected(handover.error());
     prepare_form(step.program, step.ladder, *ifindex);
     if (auto kept = keep(*foreign); !kept) return kept;
-    const auto uncovered = cover_or_refuse(*loaded, step.gap, *ifindex);
+    const auto uncovered = cover_or_refuse(*next, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
 
     gap_began_ns_ = monotonic_ns();
@@ -251,9 +251,9 @@ Result<void> Change::hand_over(MapHandover& handover) {
 
 // The program as the mode takes it. That for the network card has the owned map entries when it is attached.
 Result<PinnedProgram> Change::form_for(XdpMode mode, const std::string& program, unsigned ifindex) {
-    const auto loaded = interface_.programs.program(program);
-    if (!loaded) return std::unexpected(loaded.error());
-    if (mode != XdpMode::hw) return PinnedProgram{loaded->descriptor, loaded->version};
+    const auto next = loaded(program, ProgramKind::xdp);
+    if (!next) return std::unexpected(next.error());
+    if (mode != XdpMode::hw) return PinnedProgram{next->descriptor, next->version};
     if (!offloaded_) {
         const int replaced = is_offloaded() ? interface_.link->program() : -1;
         offloaded_ = load_offloaded(kernel_, interface_.pins, interface_.programs, program, interface_.name,
@@ -398,7 +398,8 @@ Result<void> Change::note_xdp() {
 Result<void> Change::commit() {
     const Manifest::Interface now{.ifindex = ::if_nametoindex(interface_.name.c_str()),
                                   .attached_unix_ms = interface_.link ? interface_.attached_unix_ms : 0,
-                                  .owned = interface_.owned};
+                                  .owned = interface_.owned,
+                                  .tc_attached_unix_ms = interface_.tc_attached_unix_ms};
     const auto known = instance_.manifest().interfaces.find(interface_.name);
     if (!journaled_ && known != instance_.manifest().interfaces.end() && known->second == now) return {};
     if (auto committed = instance_.commit(interface_.name, now); !committed) return committed;
@@ -420,10 +421,11 @@ std::string Change::take_back_maps() {
 
 std::string Change::roll_back() {
     interface_.link.reset(); // the pins know better from here on
+    interface_.tc.clear();
     std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
     // What could not be taken back is in the journal now, and the guard stays armed for it.
     interface_.guard_is_armed = failures.empty() && interface_.guard;
-    follow_device(kernel_, interface_);
+    adopt_tc(kernel_, interface_, follow_device(kernel_, interface_));
     if (interface_.link || failures.empty()) end_gap(monotonic_ns());
     auto touched = std::exchange(interface_.owned, owned_before_);
     touched.insert(owned_before_.begin(), owned_before_.end());
@@ -431,6 +433,7 @@ std::string Change::roll_back() {
         if (auto copied = copy_entries(touched, interface_.link->program()); !copied)
             failures += "; undoing failed: " + copied.error().what;
     interface_.attached_unix_ms = attached_before_unix_ms_;
+    interface_.tc_attached_unix_ms = tc_attached_before_unix_ms_;
     failures += take_back_maps();
     return failures;
 }

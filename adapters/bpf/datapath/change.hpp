@@ -21,6 +21,8 @@
 
 namespace homeostat::bpf {
 
+std::int64_t unix_ms(); // now, of the clock that people have
+
 // Before each step it is written down how to take it back. A transaction of one step that the kernel makes
 // whole needs no such record.
 class Change {
@@ -28,7 +30,8 @@ class Change {
     Change(const KernelPort& kernel, Instance& instance, ManagedInterface& interface,
            const std::string& map_merger, std::vector<std::string>& notes)
         : kernel_(kernel), instance_(instance), interface_(interface), map_merger_(map_merger), notes_(notes),
-          owned_before_(interface.owned), attached_before_unix_ms_(interface.attached_unix_ms) {}
+          owned_before_(interface.owned), attached_before_unix_ms_(interface.attached_unix_ms),
+          tc_attached_before_unix_ms_(interface.tc_attached_unix_ms) {}
 
     Result<void> run(const std::vector<Step>& steps);
 
@@ -46,6 +49,9 @@ class Change {
     Result<void> perform(const SwitchXdpMode& step);
     Result<void> perform(const ReplaceForeignXdp& step);
     Result<void> perform(const DetachXdp& step);
+    Result<void> perform(const AttachTc& step);
+    Result<void> perform(const ReplaceTc& step);
+    Result<void> perform(const DetachTc& step);
 
     Result<unsigned> find_interface();
     Result<void> refuse_foreign(unsigned ifindex) const;
@@ -69,6 +75,9 @@ class Change {
     void end_gap(std::int64_t at_ns);
     Result<void> note(Undo undo);
     Result<void> note_xdp();
+    Result<void> note_tc(TcDirection direction);
+    Result<LoadedPrograms::Program> loaded(const std::string& program, ProgramKind kind) const;
+    Result<TcLink*> require_tc(TcDirection direction);
     Result<void> commit();
     std::string take_back_maps();
     // Takes all steps back, the last one first. What to add to the error; "" where all went well.
@@ -81,6 +90,7 @@ class Change {
     std::vector<std::string>& notes_;
     std::map<MapEntry, MapValue> owned_before_;
     std::int64_t attached_before_unix_ms_;
+    std::map<TcDirection, std::int64_t> tc_attached_before_unix_ms_;
     bool journaled_ = false;
     std::vector<Undo> undo_;
     std::int64_t accepted_ns_ = 0;

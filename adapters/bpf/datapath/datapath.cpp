@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 
 #include "adapters/bpf/datapath/change.hpp"
+#include "adapters/bpf/datapath/clsact.hpp"
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
@@ -21,6 +22,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
+Result<void> clear_tc(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex) {
+    for (const TcDirection direction : tc_directions) {
+        auto link = TcLink::adopt(kernel, pins, ifindex, direction);
+        if (!link) return std::unexpected(link.error());
+        if (*link)
+            if (auto removed = (*link)->remove(); !removed) return removed;
+        if (auto off = TcLink::take_off_elsewhere(kernel, pins, ifindex, direction); !off) return off;
+    }
+    return {};
+}
+
 // Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
 // nothing.
 Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins,
@@ -30,16 +42,20 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     if (!link) return std::unexpected(link.error());
     if (*link)
         if (auto removed = (*link)->remove(); !removed) return removed;
+    if (auto cleared = clear_tc(kernel, pins, ifindex); !cleared) return cleared;
     auto guard = Guard::adopt(kernel, pins, ifindex);
     if (!guard) return std::unexpected(guard.error());
     if (*guard)
         if (auto removed = (*guard)->remove(); !removed) return removed;
+    if (auto removed = remove_clsact(kernel, pins, ifindex); !removed) return removed;
     if (auto off = XdpLink::take_off_elsewhere(kernel, pins, ifindex); !off)
         return std::unexpected(off.error());
     if (auto off = Guard::take_off_elsewhere(kernel, pins, ifindex); !off)
         return std::unexpected(off.error());
     std::vector<std::string> left = files_in(pins.programs());
     std::ranges::move(files_in(pins.maps()), std::back_inserter(left));
+    std::ranges::move(pins.clsacts(), std::back_inserter(left)); // of devices that are gone
+    for (const TcDirection direction : tc_directions) left.push_back(pins.tc_link(direction));
     if (auto discarded = XdpLink::discard_next(kernel, pins); !discarded) return discarded;
     for (const std::string& path : {pins.link(), pins.guard()}) left.push_back(path);
     for (const std::string& path : left)
@@ -60,15 +76,49 @@ bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
            interface.waiting_readers.end();
 }
 
-// What the instance has on one interface. Returns the line to tell; "" where nothing was attached.
-Result<std::string> detach_one(const Instance& instance, const KernelPort& kernel, const std::string& name) {
+// "lab0: detached program count@0123456789ab (id 17, TC ingress)"
+std::string tell_detached(const std::string& interface, const TcLink& link) {
+    return interface + ": detached program " + (link.version().empty() ? "?" : link.version()) + " (id " +
+           std::to_string(link.program_id()) + ", TC " + std::string(to_text(link.direction())) + ")";
+}
+
+Result<std::map<TcDirection, TcLink>> tc_links(const KernelPort& kernel, const InterfacePins& pins,
+                                               unsigned ifindex) {
+    std::map<TcDirection, TcLink> links;
+    for (const TcDirection direction : tc_directions) {
+        auto link = TcLink::adopt(kernel, pins, ifindex, direction);
+        if (!link) return std::unexpected(link.error());
+        if (*link) links.emplace(direction, std::move(**link));
+    }
+    return links;
+}
+
+AttachedTc read_tc(const ManagedInterface& interface, const TcLink& link) {
+    const std::uint32_t id = link.shown_id();
+    if (id != 0 && (id != link.program_id() || link.version().empty()))
+        return {std::string(foreign_prefix) + program_name(id), id};
+    return {
+        interface.programs.name_of(link.program_id()).value_or(std::string(outdated_prefix) + link.version()),
+        link.program_id()};
+}
+
+// What the instance has on one interface. Returns the lines to tell; none where nothing was attached.
+Result<std::vector<std::string>> detach_one(const Instance& instance, const KernelPort& kernel,
+                                            const std::string& name) {
     const InterfacePins pins = instance.pins(name);
-    const auto link = XdpLink::adopt(kernel, pins, ::if_nametoindex(name.c_str()));
+    const unsigned ifindex = ::if_nametoindex(name.c_str());
+    const auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
-    std::string line = tell_detached(name, *link);
+    std::vector<std::string> lines;
+    if (std::string line = tell_detached(name, *link); !line.empty()) lines.push_back(std::move(line));
+    for (const TcDirection direction : tc_directions) {
+        const auto tc = TcLink::adopt(kernel, pins, ifindex, direction);
+        if (!tc) return std::unexpected(tc.error());
+        if (*tc) lines.push_back(tell_detached(name, **tc));
+    }
     if (auto cleared = clear_interface(kernel, pins, name); !cleared)
         return failure(name + ": " + cleared.error().what, cleared.error().number);
-    return line;
+    return lines;
 }
 
 } // namespace
@@ -87,14 +137,15 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
             told.push_back(name + ": nothing of instance " + place.name + " is attached");
             continue;
         }
-        auto line = detach_one(*instance, kernel, name);
-        if (!line) return std::unexpected(line.error());
+        auto lines = detach_one(*instance, kernel, name);
+        if (!lines) return std::unexpected(lines.error());
         std::error_code error;
         fs::remove_all(instance->pins(name).folder(), error);
         fs::remove(instance->definitions_path(name), error);
         if (auto committed = instance->commit(name, std::nullopt); !committed)
             return std::unexpected(committed.error());
-        told.push_back(line->empty() ? name + ": nothing was attached; what was pinned is removed" : *line);
+        if (lines->empty()) lines->push_back(name + ": nothing was attached; what was pinned is removed");
+        std::ranges::move(*lines, std::back_inserter(told));
     }
     // An instance that has nothing any more leaves no trace.
     if (instance->pinned_interfaces().empty())
@@ -113,9 +164,9 @@ Result<std::vector<std::string>> detach_instance(const InstancePlace& place, con
     if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
         told.push_back(std::move(taken_back));
     for (const std::string& name : instance->pinned_interfaces()) {
-        auto line = detach_one(*instance, kernel, name);
-        if (!line) return std::unexpected(line.error());
-        if (!line->empty()) told.push_back(std::move(*line));
+        auto lines = detach_one(*instance, kernel, name);
+        if (!lines) return std::unexpected(lines.error());
+        std::ranges::move(*lines, std::back_inserter(told));
     }
     if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
     return told;
@@ -176,12 +227,18 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     auto link = XdpLink::adopt(options_.kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
     const std::string attached = *link ? (*link)->version() : "";
-    remove_old_maps(options_.kernel, pins, [&](std::string_view version) {
-        return version == attached || version == twin_of(attached);
-    });
-    auto loaded = LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
-                                                                         instance_->definitions_path(name),
-                                                                         attached, options_.leaves_others});
+    auto tc = tc_links(options_.kernel, pins, ifindex);
+    if (!tc) return std::unexpected(tc.error());
+    std::vector<std::string> attached_tc;
+    for (const auto& [direction, one] : *tc) attached_tc.push_back(one.version());
+    const auto is_attached = [&](std::string_view version) {
+        return version == attached || version == twin_of(attached) ||
+               std::ranges::find(attached_tc, version) != attached_tc.end();
+    };
+    remove_old_maps(options_.kernel, pins, is_attached);
+    auto loaded = LoadedPrograms::load(
+        programs, LoadedPrograms::Pinning{&options_.kernel, pins, instance_->definitions_path(name), attached,
+                                          options_.leaves_others, attached_tc});
     if (!loaded) return std::unexpected(loaded.error());
     ManagedInterface interface{.name = name,
                                .pins = pins,
@@ -191,13 +248,19 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                .devices = devices_ ? &*devices_ : nullptr,
                                .guard = std::nullopt,
                                .guard_kind = options_.guard_kind,
+                               .tc = std::move(*tc),
                                .owned = {},
                                .attached_unix_ms = 0};
     if (const auto known = instance_->manifest().interfaces.find(name);
         known != instance_->manifest().interfaces.end()) {
         interface.owned = known->second.owned;
         interface.attached_unix_ms = known->second.attached_unix_ms;
+        interface.tc_attached_unix_ms = known->second.tc_attached_unix_ms;
     }
+    for (const auto& [direction, one] : interface.tc)
+        if (!one.version().empty())
+            notes_.push_back(name + ": goes on with " + one.version() + " at TC " +
+                             std::string(to_text(direction)) + ", which was attached");
     if (interface.link)
         notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
     if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
@@ -213,10 +276,7 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     }
     for (const std::string& path : files_in(pins.programs())) {
         const std::string version = version_of_pin(path);
-        const bool wanted = interface.programs.knows_version(version) ||
-                            (interface.link && (version == interface.link->version() ||
-                                                version == twin_of(interface.link->version())));
-        if (!wanted) options_.kernel.unpin(path);
+        if (!interface.programs.knows_version(version) && !is_attached(version)) options_.kernel.unpin(path);
     }
     return interface;
 }
@@ -224,7 +284,8 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
 void XdpDatapath::hold_anchors() {
     std::vector<int> programs;
     for (const ManagedInterface& interface : interfaces_)
-        for (const auto& [name, program] : interface.programs.all()) programs.push_back(program.descriptor);
+        for (const auto& [name, program] : interface.programs.all())
+            if (program.kind == ProgramKind::xdp) programs.push_back(program.descriptor);
     auto held = Anchors::hold(programs);
     if (held)
         anchors_ = std::move(*held);
@@ -293,6 +354,8 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
         }
         actual.xdp = AttachedXdp{std::move(name), mode, id};
     }
+    std::erase_if(interface.tc, [&](const auto& one) { return !one.second.is_live(ifindex); });
+    for (const auto& [direction, link] : interface.tc) actual.tc.emplace(direction, read_tc(interface, link));
     for (const auto& [entry, wanted] : interface.owned) {
         auto map = interface.programs.map(entry.map);
         Descriptor held;

@@ -1,4 +1,4 @@
-// XDP programs on interfaces, through libbpf: the port to which Execute writes.
+// XDP and TC programs on interfaces, through libbpf: the port to which Execute writes.
 #pragma once
 
 #include "adapters/bpf/datapath/anchors.hpp"
@@ -6,6 +6,7 @@
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/programs.hpp"
+#include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/maps/interface_map.hpp"
@@ -37,11 +38,13 @@ struct ManagedInterface {
     InterfacePins pins;
     LoadedPrograms programs;
     std::optional<XdpLink> link;
-    AttachMessages* messages = nullptr;   // of the datapath
-    DeviceWatch* devices = nullptr;       // of the datapath
-    std::uint64_t devices_generation = 0; // at which the link was seen to be on the interface's device
-    std::optional<Guard> guard;           // where a program has a twin, from the first transaction on
-    std::optional<Guard::Kind> guard_kind;
+    AttachMessages* messages = nullptr;    // of the datapath
+    DeviceWatch* devices = nullptr;        // of the datapath
+    std::uint64_t devices_generation = 0;  // at which the link was seen to be on the interface's device
+    std::optional<Guard> guard;            // where a program has a twin, from the first transaction on
+    std::optional<Guard::Kind> guard_kind; // of TC programs, too
+    std::map<TcDirection, TcLink> tc{};
+    std::map<TcDirection, std::int64_t> tc_attached_unix_ms{};
     bool guard_is_armed = false;        // a switch is over: stand_down() is due
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
@@ -53,7 +56,7 @@ struct ManagedInterface {
 struct DatapathOptions {
     InstancePlace place;
     bool anchored = true;                  // see anchors.hpp
-    std::optional<Guard::Kind> guard_kind; // none: what the kernel has
+    std::optional<Guard::Kind> guard_kind; // and of TC programs; none: what the kernel has
     KernelPort kernel;
     // For a command on one interface: what the instance has on others stays, and the program that is attached
     // goes by its name.

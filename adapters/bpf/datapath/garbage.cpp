@@ -1,8 +1,10 @@
 #include "adapters/bpf/datapath/garbage.hpp"
 
+#include "adapters/bpf/datapath/clsact.hpp"
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
+#include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -51,8 +53,11 @@ class Search {
         auto link = XdpLink::adopt(kernel_, pins, ifindex);
         if (!link) return std::unexpected(link.error());
         const std::string version = *link ? (*link)->version() : "";
+        const auto tc = look_at_tc(pins, ifindex, interface);
+        if (!tc) return std::unexpected(tc.error());
+        const bool has_none = !*link && tc->empty();
         const std::string nobody = ifindex == 0 ? "there is no interface " + interface
-                                   : !*link     ? "nothing is attached to " + interface
+                                   : has_none   ? "nothing is attached to " + interface
                                                 : "";
         std::error_code error;
         if (!*link && fs::exists(pins.link(), error))
@@ -63,9 +68,10 @@ class Search {
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
             const std::string pinned = version_of_pin(path);
-            const bool is_attached =
-                pinned == version || pinned == twin_of(version) || pinned == host_form_of(version);
-            if (version.empty() || !is_attached) {
+            const bool is_attached = (!version.empty() && (pinned == version || pinned == twin_of(version) ||
+                                                           pinned == host_form_of(version))) ||
+                                     tc->contains(pinned);
+            if (!is_attached) {
                 found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
                 continue;
             }
@@ -86,6 +92,31 @@ class Search {
     }
 
   private:
+    // The versions of the TC programs that are attached.
+    Result<std::set<std::string>> look_at_tc(const InterfacePins& pins, unsigned ifindex,
+                                             const std::string& interface) {
+        std::set<std::string> attached;
+        std::error_code error;
+        bool has_filter = false;
+        for (const TcDirection direction : tc_directions) {
+            const auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
+            if (!link) return std::unexpected(link.error());
+            if (*link) attached.insert((*link)->version());
+            has_filter = has_filter || (*link && (*link)->kind() == TcLink::Kind::clsact);
+            if (!*link && fs::exists(pins.tc_link(direction), error))
+                found_.push_back(
+                    {pins.tc_link(direction), "link",
+                     ifindex == 0 ? "there is no interface " + interface : "it is not on " + interface + " any more"});
+        }
+        const auto guard = Guard::adopt(kernel_, pins, ifindex);
+        if (!guard) return std::unexpected(guard.error());
+        has_filter = has_filter || (*guard && (*guard)->kind() == Guard::Kind::clsact);
+        for (const std::string& mark : pins.clsacts())
+            if (!has_filter || mark != pins.clsact(ifindex))
+                found_.push_back({mark, "qdisc", "no filter of ours is on it"});
+        return attached;
+    }
+
     const KernelPort& kernel_;
     std::vector<Orphan>& found_;
 };
@@ -99,6 +130,12 @@ Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std:
             auto guard = Guard::adopt(kernel, instance.pins(interface), ::if_nametoindex(interface.c_str()));
             if (guard && *guard)
                 if (auto removed = (*guard)->remove(); !removed) return removed;
+        }
+        if (orphan.what == "qdisc") {
+            const std::string interface = version_of_pin(fs::path(orphan.path).parent_path());
+            auto removed =
+                remove_clsact(kernel, instance.pins(interface), ::if_nametoindex(interface.c_str()));
+            if (!removed) return removed;
         }
         if (const int error = kernel.unpin(orphan.path); error != 0 && error != -ENOENT)
             return failure("unpin " + orphan.path + ": " + errno_text(error), -error);

@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath/guard.hpp"
 
+#include "adapters/bpf/datapath/clsact.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -28,13 +29,7 @@ Result<Descriptor> load_pass() {
 
 std::string twin_of(std::string_view version) { return std::string(version) + "+tc"; }
 
-// Of clsact, the first preference, and a handle that is the instance's own: two instances on one interface do
-// not take each other's filters.
-Filter Guard::filter() const {
-    std::uint32_t handle = 2166136261U; // FNV-1a
-    for (const char c : pins_.folder()) handle = (handle ^ static_cast<unsigned char>(c)) * 16777619U;
-    return {.priority = 1, .handle = handle | 1U, .program_id = 0};
-}
+Filter Guard::filter() const { return filter_of(pins_, 1); }
 
 Result<std::optional<Guard>> Guard::adopt(const KernelPort& kernel, const InterfacePins& pins,
                                           unsigned ifindex) {
@@ -106,6 +101,8 @@ Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, u
                            -link);
     }
     guard.kind_ = Kind::clsact;
+    if (auto made = ensure_clsact(kernel, pins, ifindex, guard.pass_.get()); !made)
+        return std::unexpected(made.error());
     if (auto held = guard.hold(guard.pass_.get()); !held) return std::unexpected(held.error());
     return guard;
 }
@@ -115,7 +112,31 @@ Result<void> Guard::hold(int program) {
                           ? kernel_->update_link(link_.get(), program, -1)
                           : kernel_->add_filter(ifindex_, Hook::tcx_ingress, filter(), program);
     if (error == 0) return {};
-    return failure("put a program in the guard: " + errno_text(error) + capability_hint(error), -error);
+    const std::string cause = kind_ == Kind::clsact ? obstacle() : "";
+    return failure("put a program in the guard: " + errno_text(error) + cause + capability_hint(error),
+                   -error);
+}
+
+// A classifier of another kind, or for one protocol only, has the preference to itself.
+std::string Guard::obstacle() const {
+    std::vector<Filter> filters;
+    kernel_->query_filters(ifindex_, Hook::tcx_ingress, filters);
+    for (const Filter& one : filters)
+        if (one.priority == filter().priority && one.handle != filter().handle)
+            return ": foreign " + describe(one) + " is in its place";
+    return "";
+}
+
+Result<void> Guard::require_first_filter() const {
+    std::vector<Filter> filters;
+    if (const int error = kernel_->query_filters(ifindex_, Hook::tcx_ingress, filters); error != 0)
+        return failure("ask for the filters of the clsact qdisc: " + errno_text(error), -error);
+    for (const Filter& one : filters) {
+        if (one.handle == 0 || one.chain != 0) continue;
+        if (one.priority == filter().priority && one.handle == filter().handle) return {};
+        return failure("foreign " + describe(one) + " sees packets before the guard", EBUSY);
+    }
+    return failure("the guard is not there", ENOENT);
 }
 
 // Whoever stands before the guard may let packets through that it would drop.
@@ -123,7 +144,7 @@ Result<void> Guard::require_first(int program) const {
     std::vector<std::uint32_t> programs;
     const int error = kernel_->query_tcx(ifindex_, Hook::tcx_ingress, programs);
     if (kind_ == Kind::clsact) {
-        if (error != 0 || programs.empty()) return {};
+        if (error != 0 || programs.empty()) return require_first_filter();
         return failure(
             "program " + std::to_string(programs.front()) + " at TCX sees packets before the guard", EBUSY);
     }
@@ -151,7 +172,7 @@ Result<void> Guard::disarm() { return hold(pass_.get()); }
 Result<void> Guard::remove() {
     if (kind_ == Kind::clsact) {
         const int error = kernel_->remove_filter(ifindex_, Hook::tcx_ingress, filter());
-        if (error == 0 || error == -ENOENT) return {};
+        if (error == 0 || error == -ENOENT) return remove_clsact(*kernel_, pins_, ifindex_);
         return failure("remove the guard's filter: " + errno_text(error), -error);
     }
     const int detached = kernel_->detach_link(link_.get());

@@ -2,7 +2,7 @@
 // one and attaching the other no XDP program sees the packets. A guard stands at the head of the interface's
 // TC ingress hook all the time and passes everything; it is armed, by one atomic update, with the TC twin of
 // the XDP program for as long as a switch takes. Before Linux 6.6, which has no TCX, it is a clsact filter of
-// the first preference.
+// the first preference, where nobody else has that.
 #pragma once
 
 #include "adapters/bpf/datapath/instance.hpp"
@@ -50,13 +50,16 @@ class Guard {
 
     Kind kind() const { return kind_; }
     unsigned ifindex() const { return ifindex_; }
-    Filter filter() const; // where it stands, of clsact
+    int link() const { return link_.get(); } // negative of clsact
+    Filter filter() const;                   // where it stands, of clsact
 
   private:
     Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)
         : kernel_(&kernel), pins_(std::move(pins)), ifindex_(ifindex), kind_(kind) {}
     Result<void> hold(int program);
     Result<void> require_first(int program) const;
+    Result<void> require_first_filter() const;
+    std::string obstacle() const;
 
     const KernelPort* kernel_;
     InterfacePins pins_;

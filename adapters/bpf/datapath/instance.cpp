@@ -134,10 +134,20 @@ json::object entry_json(const MapEntry& entry, const MapValue& value) {
     return {{"map", entry.map}, {"key", entry.key}, {"value", std::move(fields)}};
 }
 
+json::object tc_json(const Manifest::Interface& interface) {
+    json::object tc;
+    for (const auto& [direction, unix_ms] : interface.tc_attached_unix_ms) tc[to_text(direction)] = unix_ms;
+    return tc;
+}
+
 Manifest::Interface read_interface(const json::object& object) {
     Manifest::Interface interface{.ifindex = json::value_to<std::uint32_t>(object.at("ifindex")),
                                   .attached_unix_ms = object.at("attached_unix_ms").to_number<std::int64_t>(),
                                   .owned = {}};
+    if (const json::value* tc = object.if_contains("tc"))
+        for (const TcDirection direction : tc_directions)
+            if (const json::value* unix_ms = tc->as_object().if_contains(to_text(direction)))
+                interface.tc_attached_unix_ms.emplace(direction, unix_ms->to_number<std::int64_t>());
     for (const json::value& one : object.at("owned").as_array()) {
         const json::object& entry = one.as_object();
         MapValue value;
@@ -165,6 +175,12 @@ std::string InterfacePins::program(std::string_view version) const {
 
 std::string InterfacePins::map(std::string_view name) const { return maps() + "/" + pin_name(name); }
 
+std::vector<std::string> InterfacePins::clsacts() const {
+    std::vector<std::string> pins = files_in(folder_);
+    std::erase_if(pins, [&](const std::string& path) { return !path.starts_with(folder_ + "/clsact@"); });
+    return pins;
+}
+
 std::vector<std::string> files_in(const std::string& folder) {
     std::vector<std::string> files;
     std::error_code error;
@@ -185,7 +201,8 @@ std::string to_text(const Manifest& manifest) {
         for (const auto& [entry, value] : interface.owned) owned.push_back(entry_json(entry, value));
         interfaces[name] = {{"ifindex", interface.ifindex},
                             {"attached_unix_ms", interface.attached_unix_ms},
-                            {"owned", std::move(owned)}};
+                            {"owned", std::move(owned)},
+                            {"tc", tc_json(interface)}};
     }
     return json::serialize(json::object{{"version", format_version},
                                         {"boot_id", manifest.boot_id},
@@ -307,6 +324,7 @@ Result<void> Instance::read_state() {
 std::string Instance::live_link() const {
     for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
         for (const std::string& path : files_in(folder)) {
+            if (path.find("/clsact@") != std::string::npos) continue; // no link
             const Descriptor link(kernel_->open_pin(path));
             bpf_link_info info{};
             // What the union holds of an XDP link and of a TCX link begins with the ifindex.

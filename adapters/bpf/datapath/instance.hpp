@@ -3,6 +3,8 @@
 //   BPFFS/INSTANCE/INTERFACE/link           the XDP link
 //   BPFFS/INSTANCE/INTERFACE/link+next      one beside it, in the middle of a switch from or to mode hw
 //   BPFFS/INSTANCE/INTERFACE/guard          the TCX link of the guard (see guard.hpp)
+//   BPFFS/INSTANCE/INTERFACE/tc-ingress     the TCX link of a TC program, as tc-egress (see tc_link.hpp)
+//   BPFFS/INSTANCE/INTERFACE/clsact@IFINDEX some program: the device's clsact qdisc is ours (see clsact.hpp)
 //   BPFFS/INSTANCE/INTERFACE/programs/NAME@DIGEST
 //   BPFFS/INSTANCE/INTERFACE/maps/NAME      those that the attached program works on
 //   BPFFS/INSTANCE/INTERFACE/maps/NAME+next of another definition, for the program that is to take its place
@@ -45,6 +47,11 @@ class InterfacePins {
     std::string link() const { return folder_ + "/link"; }
     std::string next_link() const { return link() + "+next"; } // while it takes the place of the other
     std::string guard() const { return folder_ + "/guard"; }
+    std::string tc_link(TcDirection direction) const {
+        return folder_ + "/tc-" + std::string(to_text(direction));
+    }
+    std::string clsact(unsigned ifindex) const { return folder_ + "/clsact@" + std::to_string(ifindex); }
+    std::vector<std::string> clsacts() const; // those that are there
     std::string programs() const { return folder_ + "/programs"; }
     std::string maps() const { return folder_ + "/maps"; }
     std::string program(std::string_view version) const;
@@ -70,6 +77,7 @@ struct Manifest {
         std::uint32_t ifindex = 0;
         std::int64_t attached_unix_ms = 0; // 0 where nothing is attached
         std::map<MapEntry, MapValue> owned;
+        std::map<TcDirection, std::int64_t> tc_attached_unix_ms{};
 
         bool operator==(const Interface&) const = default;
     };

@@ -11,6 +11,8 @@ namespace homeostat::bpf {
 namespace {
 
 bool is_attached(const ManagedInterface& interface, std::string_view version) {
+    for (const auto& [direction, link] : interface.tc)
+        if (version == link.version()) return true;
     return interface.link &&
            (version == interface.link->version() || version == twin_of(interface.link->version()));
 }

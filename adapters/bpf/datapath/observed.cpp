@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/observed.hpp"
 
 #include "adapters/bpf/datapath/datapath.hpp"
+#include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
@@ -19,15 +20,31 @@ namespace {
 std::string in_kernel(const std::string& name) { return name.substr(0, BPF_OBJ_NAME_LEN - 1); }
 
 // Its name in the configuration, by the function's name in the kernel.
-std::string name_of(const AttachedProgram& attached, const std::vector<ProgramSource>& sources) {
-    const std::string shown = program_name(attached.id);
+std::string name_of(std::uint32_t id, ProgramKind kind, const std::vector<ProgramSource>& sources) {
+    const std::string shown = program_name(id);
     for (const ProgramSource& source : sources) {
-        const auto& functions = source.layout->programs;
-        const std::string& function =
-            source.function.empty() && functions.size() == 1 ? functions.front() : source.function;
-        if (!shown.empty() && in_kernel(function) == shown) return source.name;
+        const std::string function =
+            source.function.empty() ? source.layout->only_program().value_or("") : source.function;
+        if (source.layout->kind_of(function) == kind && !shown.empty() && in_kernel(function) == shown)
+            return source.name;
     }
     return std::string(foreign_prefix) + shown;
+}
+
+// The first one at that side that the configuration names.
+std::optional<AttachedTc> attached_tc(unsigned ifindex, TcDirection direction,
+                                      const std::vector<ProgramSource>& sources) {
+    const KernelPort kernel;
+    std::vector<std::uint32_t> programs;
+    kernel.query_tcx(ifindex, hook_of(direction), programs); // a kernel without TCX has none
+    std::vector<Filter> filters;
+    kernel.query_filters(ifindex, hook_of(direction), filters);
+    for (const Filter& filter : filters)
+        if (filter.program_id != 0) programs.push_back(filter.program_id);
+    for (const std::uint32_t id : programs)
+        if (std::string name = name_of(id, ProgramKind::tc, sources); !name.starts_with(foreign_prefix))
+            return AttachedTc{std::move(name), id};
+    return std::nullopt;
 }
 
 Result<std::vector<std::uint32_t>> map_ids_of(std::uint32_t program_id) {
@@ -81,7 +98,11 @@ ActualState ObservedDatapath::read_back() {
         actual.index = ifindex;
         actual.up = is_up(name);
         if (const auto shown = attached_program(ifindex); shown && *shown)
-            actual.xdp = AttachedXdp{name_of(**shown, programs_), (*shown)->mode, (*shown)->id};
+            actual.xdp =
+                AttachedXdp{name_of((*shown)->id, ProgramKind::xdp, programs_), (*shown)->mode, (*shown)->id};
+        for (const TcDirection direction : tc_directions)
+            if (auto tc = attached_tc(ifindex, direction, programs_))
+                actual.tc.emplace(direction, std::move(*tc));
     }
     return state;
 }

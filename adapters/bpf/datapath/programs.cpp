@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/objects/object_file.hpp"
 #include "adapters/bpf/objects/refusal.hpp"
 
 #include <bpf/bpf.h>
@@ -65,16 +66,16 @@ MapShape shape_of(const bpf_map_info& info) {
 }
 
 Result<std::string> function_of(const ProgramSource& source) {
-    const auto& functions = source.layout->programs;
+    const ObjectLayout& layout = *source.layout;
+    if (source.function.empty())
+        if (const auto only = layout.only_program()) return *only;
+    if (layout.kind_of(source.function)) return source.function;
     std::string list;
-    for (const std::string& function : functions) {
-        if (function == source.function) return function;
-        list += (list.empty() ? "" : ", ") + function;
-    }
-    if (source.function.empty() && functions.size() == 1) return functions.front();
+    for (const auto* functions : {&layout.programs, &layout.tc_programs})
+        for (const std::string& function : *functions) list += (list.empty() ? "" : ", ") + function;
     return failure("program " + source.name + ": object " + source.path + " has " +
-                   (source.function.empty() ? "several XDP programs; name one of " + list
-                                            : "no XDP program " + source.function + "; it has " + list));
+                   (source.function.empty() ? "several programs; name one of " + list
+                                            : "no program " + source.function + "; it has " + list));
 }
 
 Result<std::uint32_t> program_id(int descriptor) {
@@ -160,6 +161,7 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     const LogCapture log;
     Object object(bpf_object__open_mem(bytes->data(), bytes->size(), nullptr));
     if (!object) return failure(what + errno_text(errno) + ": " + log.last_line(), errno);
+    name_tcx_programs(object.get());
     const auto shared = share_maps(object.get(), source);
     if (!shared) return std::unexpected(shared.error());
     auto program = take_up(version, shared->all);
@@ -180,7 +182,8 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     if (!twin) return failure(what + twin.error().what, twin.error().number);
     const auto id = program_id(*program);
     if (!id) return std::unexpected(id.error());
-    programs_.emplace(source.name, Program{*program, *id, version, *twin});
+    programs_.emplace(source.name,
+                      Program{*program, *id, version, *source.layout->kind_of(*function), *twin});
     sources_.emplace(source.name, source);
     return {};
 }
@@ -319,7 +322,9 @@ Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const Map
 void LoadedPrograms::forget_programs() {
     for (const std::string& path : files_in(pinning_->pins.programs())) {
         const std::string version = version_of_pin(path);
-        const bool is_attached = version == pinning_->attached || version == twin_of(pinning_->attached);
+        const bool is_attached =
+            version == pinning_->attached || version == twin_of(pinning_->attached) ||
+            std::ranges::find(pinning_->attached_tc, version) != pinning_->attached_tc.end();
         if (!is_attached && !knows_version(version)) pinning_->kernel->unpin(path);
     }
 }
@@ -362,7 +367,7 @@ Result<void> LoadedPrograms::take_up_attached() {
     const auto id = program_id(*program);
     if (!id) return std::unexpected(id.error());
     const auto twin = take_up(twin_of(version), true);
-    programs_.emplace(name, Program{*program, *id, version, twin.value_or(-1)});
+    programs_.emplace(name, Program{*program, *id, version, ProgramKind::xdp, twin.value_or(-1)});
     return {};
 }
 

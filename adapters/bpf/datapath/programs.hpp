@@ -25,7 +25,7 @@ namespace homeostat::bpf {
 struct ProgramSource {
     std::string name;                           // as the configuration names it
     std::string path;                           // of the object file
-    std::string function;                       // "" where the object has one XDP program only
+    std::string function;                       // "" where ObjectLayout::only_program() tells it
     std::string twin;                           // its TC twin in the same object; "" for none
     std::shared_ptr<const ObjectLayout> layout; // of the object file
     std::map<std::string, MergeRule, std::less<>>
@@ -36,7 +36,7 @@ struct ProgramSource {
 // A program's object as its file holds it.
 struct ProgramObject {
     std::string bytes;
-    std::string function; // of the XDP program in it
+    std::string function; // of the program in it
     std::string version;  // as version_of() tells it
 };
 Result<ProgramObject> read_program(const ProgramSource& source);
@@ -77,7 +77,8 @@ class LoadedPrograms {
         int descriptor; // owned by the LoadedPrograms
         std::uint32_t id;
         std::string version; // its name and what it was made of, "guard@0123456789ab"
-        int twin = -1;       // the TC program that stands in for it during a switch; -1 for none
+        ProgramKind kind = ProgramKind::xdp;
+        int twin = -1; // the TC program that stands in for it during a switch; -1 for none
     };
     struct Map {
         int descriptor; // owned by the LoadedPrograms
@@ -92,9 +93,10 @@ class LoadedPrograms {
     struct Pinning {
         const KernelPort* kernel;
         InterfacePins pins;
-        std::string definitions;     // the path of the file of them
-        std::string attached;        // the version that is; "" for none
-        bool keeps_attached = false; // it is one of these, by its name, where no source has that
+        std::string definitions;                // the path of the file of them
+        std::string attached;                   // the XDP program's version that is; "" for none
+        bool keeps_attached = false;            // it is one of these, by its name, where no source has that
+        std::vector<std::string> attached_tc{}; // versions of TC programs that are
     };
 
     // A program that the kernel rejects is kept as its error (see program()); the others are loaded all the

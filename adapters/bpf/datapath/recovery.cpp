@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath/recovery.hpp"
 
+#include "adapters/bpf/datapath/clsact.hpp"
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -91,13 +92,34 @@ unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface) {
     const std::uint64_t before = interface.devices_generation;
     if (interface.devices != nullptr) interface.devices_generation = interface.devices->generation();
     const unsigned ifindex = ::if_nametoindex(interface.name.c_str());
-    if (interface.devices == nullptr || before != interface.devices_generation)
+    if (interface.devices == nullptr || before != interface.devices_generation) {
         take_off_guard(kernel, interface, ifindex);
+        adopt_tc(kernel, interface, ifindex);
+    }
     if (interface.link && !interface.link->is_live(ifindex)) interface.link.reset();
     if (interface.link) return ifindex;
     if (auto link = XdpLink::adopt(kernel, interface.pins, ifindex)) interface.link = std::move(*link);
     if (!interface.link) (void)XdpLink::take_off_elsewhere(kernel, interface.pins, ifindex);
     return ifindex;
+}
+
+void adopt_tc(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex) {
+    for (const TcDirection direction : tc_directions) {
+        const auto known = interface.tc.find(direction);
+        if (known != interface.tc.end() && known->second.is_live(ifindex)) continue;
+        // A filter stays with a device that is renamed, and is known by its index alone.
+        if (known != interface.tc.end() && known->second.kind() == TcLink::Kind::clsact &&
+            known->second.ifindex() != ifindex) {
+            (void)known->second.remove();
+            (void)remove_clsact(kernel, interface.pins, known->second.ifindex());
+        }
+        if (known != interface.tc.end()) interface.tc.erase(known);
+        auto link = TcLink::adopt(kernel, interface.pins, ifindex, direction);
+        if (link && *link)
+            interface.tc.emplace(direction, std::move(**link));
+        else if (link)
+            (void)TcLink::take_off_elsewhere(kernel, interface.pins, ifindex, direction);
+    }
 }
 
 std::string follow_with_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex) {

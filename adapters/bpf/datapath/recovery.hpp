@@ -40,6 +40,10 @@ bool is_where_it_was(ManagedInterface& interface);
 // none.
 unsigned follow_device(const KernelPort& kernel, ManagedInterface& interface);
 
+// Takes up the TC programs of ours that are on the device, and forgets those that are not on it any more.
+// What stands on another device by now, wherever that is, is taken off.
+void adopt_tc(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex);
+
 // Has the device guarded that the interface is now, where a program has a twin. Returns why it is not; ""
 // where it is.
 std::string follow_with_guard(const KernelPort& kernel, ManagedInterface& interface, unsigned ifindex);

@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/survey.hpp"
 
-#include "adapters/bpf/datapath/guard.hpp"
+#include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -145,12 +146,18 @@ Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifinde
     return owner;
 }
 
+std::string version_in(const std::string& programs, std::uint32_t id) {
+    for (const std::string& path : files_in(programs)) {
+        const Descriptor program(bpf_obj_get(path.c_str()));
+        if (program && id_of_program(program.get()) == id) return version_of_pin(path);
+    }
+    return {};
+}
+
 std::string version_of(const Owner& owner, std::uint32_t id) {
     for (const std::string& pin : owner.pins)
-        for (const std::string& path : files_in(fs::path(pin).parent_path() / "programs")) {
-            const Descriptor program(bpf_obj_get(path.c_str()));
-            if (program && id_of_program(program.get()) == id) return version_of_pin(path);
-        }
+        if (std::string version = version_in(fs::path(pin).parent_path() / "programs", id); !version.empty())
+            return version;
     return {};
 }
 
@@ -178,14 +185,47 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
 }
 
 // By the manifest of the instance that owns the program.
-std::int64_t attached_since(const Host& host, const std::string& instance, const std::string& interface) {
-    std::ifstream file(host.state + "/" + instance + "/manifest");
+std::int64_t attached_since(const Host& host, const SurveyedProgram& program, const std::string& interface) {
+    std::ifstream file(host.state + "/" + program.owner.instance + "/manifest");
     std::ostringstream text;
     text << file.rdbuf();
     const auto manifest = read_manifest(text.str());
     if (!manifest) return 0;
     const auto known = manifest->interfaces.find(interface);
-    return known == manifest->interfaces.end() ? 0 : known->second.attached_unix_ms;
+    if (known == manifest->interfaces.end()) return 0;
+    if (program.hook.starts_with("xdp ")) return known->second.attached_unix_ms;
+    if (program.version.empty()) return 0; // a guard
+    for (const auto& [direction, unix_ms] : known->second.tc_attached_unix_ms)
+        if (program.hook.ends_with(to_text(direction))) return unix_ms;
+    return 0;
+}
+
+// A filter is nobody's: the instance whose place it is in owns it.
+void own_filter(const Host& host, const std::string& interface, const Filter& filter,
+                SurveyedProgram& program) {
+    program.owner = {};
+    program.owner.kind = Owner::Kind::netlink;
+    for (const std::string& folder : files_in(host.bpffs)) {
+        const std::string instance = fs::path(folder).filename();
+        const InterfacePins pins({.name = instance, .bpffs = host.bpffs, .state = host.state}, interface);
+        std::error_code error;
+        if (filter_of(pins, 0).handle != filter.handle || !fs::exists(pins.folder(), error)) continue;
+        program.owner.kind = Owner::Kind::homeostat;
+        program.owner.instance = instance;
+        program.version = version_in(pins.programs(), program.id);
+    }
+}
+
+void add_filters(const Host& host, SurveyedInterface& surveyed, TcDirection direction) {
+    std::vector<Filter> filters;
+    KernelPort().query_filters(surveyed.ifindex, hook_of(direction), filters);
+    for (const Filter& filter : filters) {
+        if (filter.program_id == 0) continue;
+        SurveyedProgram program = survey_program(host, "clsact " + std::string(to_text(direction)),
+                                                 filter.program_id, surveyed.ifindex);
+        own_filter(host, surveyed.name, filter, program);
+        surveyed.programs.push_back(std::move(program));
+    }
 }
 
 Result<SurveyedInterface> survey_interface(const Host& host, const std::string& name) {
@@ -202,15 +242,16 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
     add("xdp hw", shown.hw_prog_id);
     add("xdp drv", shown.drv_prog_id);
     add("xdp skb", shown.skb_prog_id);
+    for (const TcDirection direction : tc_directions) {
+        std::vector<std::uint32_t> programs;
+        KernelPort().query_tcx(surveyed.ifindex, hook_of(direction),
+                               programs); // a kernel without TCX has none
+        for (const std::uint32_t id : programs) add("tcx " + std::string(to_text(direction)), id);
+    }
+    for (const TcDirection direction : tc_directions) add_filters(host, surveyed, direction);
     for (SurveyedProgram& program : surveyed.programs)
         if (program.owner.kind == Owner::Kind::homeostat)
-            program.attached_unix_ms = attached_since(host, program.owner.instance, name);
-    for (const Hook hook : {Hook::tcx_ingress, Hook::tcx_egress}) {
-        std::vector<std::uint32_t> programs;
-        KernelPort().query_tcx(surveyed.ifindex, hook, programs); // a kernel without TCX has none
-        for (const std::uint32_t id : programs)
-            add(hook == Hook::tcx_ingress ? "tcx ingress" : "tcx egress", id);
-    }
+            program.attached_unix_ms = attached_since(host, program, name);
     return surveyed;
 }
 

@@ -15,10 +15,10 @@ namespace homeostat::bpf {
 // Whose program it is, as far as the kernel tells.
 struct Owner {
     enum class Kind {
-        homeostat,  // an instance of ours pins its link
+        homeostat,  // an instance of ours pins its link, or the filter is in its place
         dispatcher, // libxdp's
         link,       // a bpf_link of somebody's
-        netlink,    // as by `ip link`: nobody holds it
+        netlink,    // as by `ip link` or `tc filter`: nobody holds it
         unknown,    // to ask takes CAP_SYS_ADMIN
     };
     Kind kind = Kind::unknown;
@@ -28,7 +28,7 @@ struct Owner {
 };
 
 struct SurveyedProgram {
-    std::string hook; // "xdp skb", "xdp drv", "xdp hw", "tcx ingress", "tcx egress"
+    std::string hook; // "xdp skb", "xdp drv", "xdp hw", "tcx ingress", "tcx egress", "clsact ingress", …
     std::uint32_t id = 0;
     std::string name;    // the kernel's, at most 15 characters
     std::string tag;     // of its instructions, in hexadecimal

@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/foreign.hpp"
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_port.hpp"
@@ -11,6 +12,7 @@
 #include <boost/json.hpp>
 #include <net/if.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -70,6 +72,15 @@ std::optional<Undo> read_xdp(const json::object& object) {
     return mode ? std::optional<Undo>(RestoreXdp{RestoreXdp::Held{*version, *mode}}) : std::nullopt;
 }
 
+std::optional<Undo> read_tc(const json::object& object) {
+    const std::string side = string_of(object, "direction").value_or("");
+    const auto direction = std::ranges::find(tc_directions, side, [](TcDirection d) { return to_text(d); });
+    if (direction == tc_directions.end()) return std::nullopt;
+    const auto version = string_of(object, "version");
+    if (!version) return RestoreTc{*direction, std::nullopt};
+    return RestoreTc{*direction, RestoreTc::Held{*version, object.contains("filter")}};
+}
+
 template <class OfMap> std::optional<Undo> read_of_map(const json::object& object) {
     const auto map = string_of(object, "map");
     return map ? std::optional<Undo>(OfMap{*map}) : std::nullopt;
@@ -123,6 +134,31 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     if (*link)
         if (auto removed = (*link)->remove(); !removed) return removed;
     auto attached = XdpLink::attach(kernel, pins, {program.get(), version}, interface, ifindex, mode);
+    return attached ? Result<void>{} : std::unexpected(attached.error());
+}
+
+Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
+                     const RestoreTc& undo) {
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (ifindex == 0) return {}; // what hung on it went with it
+    auto link = TcLink::adopt(kernel, pins, ifindex, undo.direction);
+    if (!link) return std::unexpected(link.error());
+    if (*link && (*link)->version().empty()) return {}; // somebody else's by now
+    if (!undo.before) return *link ? (*link)->remove() : Result<void>{};
+    const auto& [version, by_filter] = *undo.before;
+    const Descriptor program(kernel.open_pin(pins.program(version)));
+    if (!program)
+        return failure("open the pin of program " + version + ": " + errno_text(program.get()),
+                       -program.get());
+    if (*link) return (*link)->update({program.get(), version});
+    const auto guard = Guard::adopt(kernel, pins, ifindex);
+    if (!guard) return std::unexpected(guard.error());
+    auto attached = TcLink::attach(kernel, pins, {program.get(), version},
+                                   {.interface = interface,
+                                    .ifindex = ifindex,
+                                    .direction = undo.direction,
+                                    .guard = *guard ? &**guard : nullptr,
+                                    .kind = by_filter ? TcLink::Kind::clsact : TcLink::Kind::tcx});
     return attached ? Result<void>{} : std::unexpected(attached.error());
 }
 
@@ -190,6 +226,13 @@ std::string to_text(const Undo& undo) {
                               object["version"] = xdp.before->version;
                               object["mode"] = homeostat::to_text(xdp.before->mode);
                           },
+                          [&](const RestoreTc& tc) {
+                              object["undo"] = "tc";
+                              object["direction"] = homeostat::to_text(tc.direction);
+                              if (!tc.before) return;
+                              object["version"] = tc.before->version;
+                              if (tc.before->by_filter) object["filter"] = true;
+                          },
                           [&](const RestoreForeign& foreign) {
                               object["undo"] = "foreign";
                               object["program"] = foreign.program_id;
@@ -208,6 +251,7 @@ Result<Undo> read_undo(std::string_view text) {
     const auto undo = kind == "entry"              ? read_entry(value.as_object())
                       : kind == "xdp"              ? read_xdp(value.as_object())
                       : kind == "foreign"          ? read_foreign(value.as_object())
+                      : kind == "tc"               ? read_tc(value.as_object())
                       : kind == "discard_next_map" ? read_of_map<DiscardNextMap>(value.as_object())
                       : kind == "map_pins"         ? read_of_map<RestoreMapPins>(value.as_object())
                                                    : std::nullopt;
@@ -217,11 +261,12 @@ Result<Undo> read_undo(std::string_view text) {
 
 Result<void> take_back(const KernelPort& kernel, const InterfacePins& pins, const std::string& interface,
                        const Undo& undo) {
-    return std::visit(Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
-                                 [&](const DiscardNextMap& map) { return restore(kernel, pins, map); },
-                                 [&](const RestoreMapPins& map) { return restore(kernel, pins, map); },
-                                 [&](const auto& xdp) { return restore(kernel, pins, interface, xdp); }},
-                      undo);
+    return std::visit(
+        Overloaded{[&](const RestoreEntry& entry) { return restore(kernel, pins, entry); },
+                   [&](const DiscardNextMap& map) { return restore(kernel, pins, map); },
+                   [&](const RestoreMapPins& map) { return restore(kernel, pins, map); },
+                   [&](const auto& hooked) { return restore(kernel, pins, interface, hooked); }},
+        undo);
 }
 
 } // namespace homeostat::bpf

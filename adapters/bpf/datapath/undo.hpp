@@ -52,6 +52,20 @@ struct RestoreForeign {
     bool operator==(const RestoreForeign&) const = default;
 };
 
+// The TC program that was attached by us, by the name of its pin, and how; none: there was none.
+struct RestoreTc {
+    struct Held {
+        std::string version;
+        bool by_filter = false; // of clsact; else by a TCX link
+
+        bool operator==(const Held&) const = default;
+    };
+    TcDirection direction{};
+    std::optional<Held> before;
+
+    bool operator==(const RestoreTc&) const = default;
+};
+
 // NAME+next, into which the entries of NAME are merged: it is thrown away, with what programs wrote to it.
 // Nobody can tell how far the merge came, and it must not come twice.
 struct DiscardNextMap {
@@ -67,7 +81,8 @@ struct RestoreMapPins {
     bool operator==(const RestoreMapPins&) const = default;
 };
 
-using Undo = std::variant<RestoreEntry, RestoreXdp, RestoreForeign, DiscardNextMap, RestoreMapPins>;
+using Undo =
+    std::variant<RestoreEntry, RestoreXdp, RestoreForeign, RestoreTc, DiscardNextMap, RestoreMapPins>;
 
 std::string to_text(const Undo& undo); // one line of JSON
 Result<Undo> read_undo(std::string_view text);

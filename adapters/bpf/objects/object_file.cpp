@@ -128,7 +128,7 @@ Result<ObjectFile> open_checked(const std::string& path) {
 
 Result<void> check_programs(const std::string& path, const bpf_object* object) {
     // Those that this program attaches, and what people write for them.
-    static const std::vector<std::string> known{"xdp", "xdp.frags", "tc"};
+    static const std::vector<std::string> known{"xdp", "xdp.frags", "tc", "tcx/ingress", "tcx/egress"};
     bool any = false;
     std::string unknown;
     bpf_program* program = nullptr;
@@ -142,18 +142,29 @@ Result<void> check_programs(const std::string& path, const bpf_object* object) {
                    " does not know as a kind of program" +
                    (meant.empty() ? "" : "; did you mean SEC(\"" + meant + "\")?");
     }
-    if (!any) return refusal(path, "no program; expected a function in SEC(\"xdp\")", ENOENT);
+    if (!any) return refusal(path, "no program; expected a function in SEC(\"xdp\") or SEC(\"tc\")", ENOENT);
     if (!unknown.empty()) return refusal(path, unknown);
     return {};
 }
 
 } // namespace
 
+void name_tcx_programs(bpf_object* object) {
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+        const std::string_view section = bpf_program__section_name(program);
+        if (bpf_program__type(program) == BPF_PROG_TYPE_UNSPEC &&
+            (section == "tcx/ingress" || section == "tcx/egress"))
+            bpf_program__set_type(program, BPF_PROG_TYPE_SCHED_CLS);
+    }
+}
+
 Result<ObjectFile> open_object(const std::string& path) {
     for (const auto check : {check_file, check_elf, check_types})
         if (auto checked = check(path); !checked) return std::unexpected(checked.error());
     auto object = open_checked(path);
     if (!object) return object;
+    name_tcx_programs(object->get());
     if (auto checked = check_programs(path, object->get()); !checked) return std::unexpected(checked.error());
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object->get()) { bpf_map__set_pin_path(map, nullptr); }

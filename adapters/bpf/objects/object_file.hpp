@@ -20,6 +20,10 @@ struct FreeBtf {
 };
 using ObjectFile = std::unique_ptr<bpf_object, CloseObject>;
 
+// Has libbpf, which before its version 1.3 does not know them, take functions in SEC("tcx/ingress") and
+// SEC("tcx/egress") for TC programs. They are attached where the configuration says.
+void name_tcx_programs(bpf_object* object);
+
 // Nothing is loaded, no privileges are needed, and no map has a place any more where libbpf would pin it.
 //
 // Fails, each with its own text: no such file, a folder, no regular file; no ELF (says what it is); an ELF

@@ -173,15 +173,15 @@ MapLayout read_map(const TypeReader& types, const bpf_map* map) {
     return layout;
 }
 
-std::unexpected<Error> no_xdp_program(const std::string& path, const bpf_object* object) {
+std::unexpected<Error> no_packet_program(const std::string& path, const bpf_object* object) {
     std::string others;
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object) {
         others += (others.empty() ? "" : ", ") + std::string(bpf_program__name(program)) + " in SEC(\"" +
                   bpf_program__section_name(program) + "\")";
     }
-    return failure("object " + path + ": no XDP program" + (others.empty() ? "" : ", but " + others) +
-                       "; expected a function in SEC(\"xdp\")",
+    return failure("object " + path + ": no XDP or TC program" + (others.empty() ? "" : ", but " + others) +
+                       "; expected a function in SEC(\"xdp\") or SEC(\"tc\")",
                    ENOENT);
 }
 
@@ -199,7 +199,7 @@ Result<ObjectLayout> read_layout(const std::string& path) {
         if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS)
             layout.tc_programs.emplace_back(bpf_program__name(program));
     }
-    if (layout.programs.empty()) return no_xdp_program(path, object->get());
+    if (layout.programs.empty() && layout.tc_programs.empty()) return no_packet_program(path, object->get());
 
     const TypeReader types(bpf_object__btf(object->get()));
     bpf_map* map = nullptr;
