@@ -103,6 +103,7 @@ Result<void> Change::perform(const AttachXdp& step) {
     if (interface_.link)
         return failure("program " + interface_.link->version() + " is already attached; replace it", EEXIST);
     if (auto free = refuse_foreign(*ifindex); !free) return free;
+    if (auto next = loaded(step.program, ProgramKind::xdp); !next) return std::unexpected(next.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     prepare_form(step.program, step.ladder, *ifindex);

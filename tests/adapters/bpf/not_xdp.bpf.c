@@ -1,8 +1,8 @@
-// An object without XDP programs.
+// An object without programs for packets on an interface.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
-SEC("tc") int classify(struct __sk_buff* packet) { return packet->len == 0; }
+SEC("socket") int classify(struct __sk_buff* packet) { return packet->len == 0; }
 
 const char LICENSE[] SEC("license") = "GPL";

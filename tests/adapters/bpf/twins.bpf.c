@@ -48,6 +48,14 @@ static __always_inline int tc(struct __sk_buff* context, __u32 which) {
 
 SEC("xdp") int first(struct xdp_md* context) { return xdp(context, 0); }
 SEC("xdp") int second(struct xdp_md* context) { return xdp(context, 1); }
+// For one side of the interface, each: it counts, and hands on.
+static __always_inline int watch(const struct __sk_buff* context) {
+    if (context->len != 0) count(2);
+    return TC_ACT_UNSPEC;
+}
+
+SEC("tc") int watch_first(struct __sk_buff* context) { return watch(context); }
+SEC("tc") int watch_second(struct __sk_buff* context) { return watch(context); }
 SEC("tc") int first_tc(struct __sk_buff* context) { return tc(context, 3); }
 SEC("tc") int second_tc(struct __sk_buff* context) { return tc(context, 3); }
 

@@ -1,7 +1,8 @@
 // A process that changes an interface again and again, and is to be killed: it opens the datapath, prints
 // "open", and goes around the states of transaction_states.hpp.
 //
-// crash_worker BPFFS STATE CALL: kills itself before its CALL-th call to the kernel after that; 0: never.
+// crash_worker BPFFS STATE CALL KIND: kills itself before its CALL-th call to the kernel after that; 0:
+// never. KIND: of the guard and of TC programs, "tcx" or "clsact".
 
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
 
@@ -16,11 +17,12 @@ using namespace homeostat;
 using namespace homeostat::bpf;
 
 int main(int argc, char** argv) {
-    if (argc != 4) return 2;
+    if (argc != 5) return 2;
     const auto kill_at = std::strtoul(argv[3], nullptr, 10);
     const auto calls = std::make_shared<unsigned long>(0);
     const auto armed = std::make_shared<bool>(false);
-    DatapathOptions options = options_at(argv[1], argv[2]);
+    DatapathOptions options = options_at(
+        argv[1], argv[2], std::string(argv[4]) == "clsact" ? Guard::Kind::clsact : Guard::Kind::tcx);
     options.kernel = KernelPort([=](KernelCall) {
         if (*armed && ++*calls == kill_at) ::kill(::getpid(), SIGKILL);
         return 0;

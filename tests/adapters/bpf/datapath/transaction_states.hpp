@@ -12,10 +12,12 @@
 
 namespace homeostat::bpf {
 
-inline DatapathOptions options_at(const std::string& bpffs, const std::string& state) {
+// `kind`: of the guard and of TC programs; none: what the kernel has.
+inline DatapathOptions options_at(const std::string& bpffs, const std::string& state,
+                                  std::optional<Guard::Kind> kind = std::nullopt) {
     return {.place = {.name = "test", .bpffs = bpffs + "/homeostat", .state = state},
             .anchored = true,
-            .guard_kind = {},
+            .guard_kind = kind,
             .kernel = KernelPort()};
 }
 
@@ -24,30 +26,49 @@ inline std::vector<ProgramSource> state_programs() {
                                         source("second", "twins", "second")};
     programs[0].twin = "first_tc";
     programs[1].twin = "second_tc";
+    programs.push_back(source("watch_first", "twins", "watch_first"));
+    programs.push_back(source("watch_second", "twins", "watch_second"));
     return programs;
 }
 
-// Neighbours differ by a replacement, a switch of the mode, both, or an entry alone.
+// Neighbours differ by a replacement, a switch of the mode, both, or an entry alone, and by what is at TC:
+// attached, replaced and detached, at one side or at both.
 inline const std::vector<DesiredInterface>& states() {
-    static const auto state = [](const char* program, XdpMode mode, std::int64_t limit) {
+    using TcPrograms = std::map<TcDirection, std::string>;
+    static const auto state = [](const char* program, XdpMode mode, std::int64_t limit, TcPrograms tc = {}) {
         return DesiredInterface{.program = program,
                                 .ladder = {mode},
                                 .entries = {{{"limits", "1"}, {{"", limit}}},
-                                            {{"limits", std::to_string(10 + limit)}, {{"", 1}}}}};
+                                            {{"limits", std::to_string(10 + limit)}, {{"", 1}}}},
+                                .tc = std::move(tc)};
     };
+    static const TcPrograms into{{TcDirection::ingress, "watch_first"}};
+    static const TcPrograms both{{TcDirection::ingress, "watch_second"},
+                                 {TcDirection::egress, "watch_first"}};
+    static const TcPrograms swapped{{TcDirection::ingress, "watch_first"},
+                                    {TcDirection::egress, "watch_second"}};
+    static const TcPrograms out{{TcDirection::egress, "watch_second"}};
     static const std::vector<DesiredInterface> all{
-        state("first", XdpMode::drv, 0),  state("second", XdpMode::drv, 1), state("second", XdpMode::skb, 2),
-        state("first", XdpMode::drv, 3),  state("first", XdpMode::drv, 4),  state("first", XdpMode::skb, 5),
-        state("second", XdpMode::skb, 6),
+        state("first", XdpMode::drv, 0),        state("second", XdpMode::drv, 1, into),
+        state("second", XdpMode::skb, 2, both), state("first", XdpMode::drv, 3, swapped),
+        state("first", XdpMode::drv, 4, out),   state("first", XdpMode::skb, 5),
+        state("second", XdpMode::skb, 6, both),
     };
     return all;
+}
+
+inline std::map<TcDirection, std::string> programs_of(const std::map<TcDirection, AttachedTc>& tc) {
+    std::map<TcDirection, std::string> programs;
+    for (const auto& [direction, attached] : tc) programs.emplace(direction, attached.program);
+    return programs;
 }
 
 inline std::optional<std::size_t> state_of(const ActualInterface& actual) {
     for (std::size_t i = 0; i < states().size(); ++i) {
         const DesiredInterface& wanted = states()[i];
         if (actual.xdp && actual.xdp->program == wanted.program &&
-            actual.xdp->mode == wanted.ladder.front() && actual.entries == wanted.entries)
+            actual.xdp->mode == wanted.ladder.front() && actual.entries == wanted.entries &&
+            programs_of(actual.tc) == wanted.tc)
             return i;
     }
     return std::nullopt;
@@ -55,11 +76,14 @@ inline std::optional<std::size_t> state_of(const ActualInterface& actual) {
 
 inline std::vector<Step> steps_between(std::size_t from, std::size_t to) {
     const DesiredInterface& before = states()[from];
+    std::map<TcDirection, AttachedTc> tc;
+    for (const auto& [direction, program] : before.tc) tc.emplace(direction, AttachedTc{program, 1});
     return reconcile(states()[to], {.present = true,
                                     .up = true,
                                     .index = 1,
                                     .xdp = AttachedXdp{*before.program, before.ladder.front(), 1},
-                                    .entries = before.entries});
+                                    .entries = before.entries,
+                                    .tc = std::move(tc)});
 }
 
 inline std::string text_of(const ActualInterface& actual) {
@@ -67,6 +91,8 @@ inline std::string text_of(const ActualInterface& actual) {
                                   : "nothing attached";
     for (const auto& [entry, value] : actual.entries)
         text += ", " + entry.map + "." + entry.key + " = " + value_text(value);
+    for (const auto& [direction, tc] : actual.tc)
+        text += ", " + tc.program + " at TC " + std::string(to_text(direction));
     return text;
 }
 

@@ -1,6 +1,7 @@
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <bpf/libbpf.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,14 +149,30 @@ TEST_F(ObjectLayoutTest, AnObjectThatIsNotWhatItSaysIsRefusedWithTheRemedy) {
     };
     EXPECT_EQ(refusal("no_types"), "no BTF; compile it with clang -g -target bpf");
     EXPECT_EQ(refusal("not_xdp"),
-              "no XDP program, but classify in SEC(\"tc\"); expected a function in SEC(\"xdp\")");
-    EXPECT_EQ(refusal("no_program"), "no program; expected a function in SEC(\"xdp\")");
+              "no XDP or TC program, but classify in SEC(\"socket\"); expected a function in SEC(\"xdp\") or "
+              "SEC(\"tc\")");
+    EXPECT_EQ(refusal("no_program"), "no program; expected a function in SEC(\"xdp\") or SEC(\"tc\")");
     EXPECT_EQ(refusal("legacy_maps"),
               "its maps are defined in SEC(\"maps\"), which libbpf no longer takes; define them in "
               "SEC(\".maps\") by __uint and __type");
     EXPECT_EQ(refusal("unknown_section"),
               "program misspelt is in SEC(\"xpd\"), which libbpf " + std::string(libbpf_version_string()) +
                   " does not know as a kind of program; did you mean SEC(\"xdp\")?");
+}
+
+TEST_F(ObjectLayoutTest, TcProgramsAreFoundInAllTheirSectionsAlsoWithoutAnXdpProgram) {
+    const auto layout = read_layout(object_path("tc_count"));
+    ASSERT_TRUE(layout) << layout.error().what;
+    EXPECT_THAT(layout->programs, testing::IsEmpty());
+    EXPECT_THAT(layout->tc_programs,
+                testing::UnorderedElementsAre("count_first", "count_second", "count_third", "drop"));
+    EXPECT_EQ(layout->kind_of("count_third"), ProgramKind::tc);
+    EXPECT_EQ(layout->kind_of("nobody"), std::nullopt);
+    EXPECT_EQ(layout->only_program(), std::nullopt) << "there are four";
+
+    const auto both = read_layout(object_path("with_twin"));
+    ASSERT_TRUE(both) << both.error().what;
+    EXPECT_EQ(both->only_program(), "pass") << "the one XDP program is meant, whatever stands beside it";
 }
 
 TEST_F(ObjectLayoutTest, WhatIsNoFileIsSaidToBeNone) {
