@@ -280,6 +280,33 @@ TEST(Check, WantsATwinThatIsATcProgramOfTheSameObject) {
         << "that there is no object was told already";
 }
 
+TEST(Check, WantsTcProgramsAtTcAndXdpProgramsAtXdp) {
+    ObjectLayout shape;
+    shape.tc_programs = {"shape"};
+    const auto told = [&](const std::string& interface, const std::string& setting = "") {
+        return mistakes(
+            "[[program]]\nname = 'shape'\nobject = 'shape.bpf.o'\n[[interface]]\nname = 'eth1'\n" +
+                interface + "\n",
+            setting.empty() ? "" : adaptation(setting), {{"guard", guard()}, {"shape", shape}});
+    };
+    EXPECT_THAT(
+        told("tc.ingress.program = 'shape'\ntc.egress.program = 'none'", "eth0.tc.egress.program = 'shape'"),
+        IsEmpty());
+    const std::string no_xdp = "'shape' is a TC program; expected an XDP program; this one goes with "
+                               "tc.ingress.program or tc.egress.program";
+    const std::string no_tc =
+        "'guard' is an XDP program; expected a TC program; this one goes with xdp.program";
+    EXPECT_THAT(told("xdp.program = 'shape'"), ElementsAre("c:13:16: " + no_xdp));
+    EXPECT_THAT(told("tc.egress.program = 'guard'"), ElementsAre("c:13:22: " + no_tc));
+    EXPECT_THAT(told("", "eth0.xdp.program = 'shape'"), ElementsAre(HasSubstr(no_xdp)));
+    EXPECT_THAT(told("", "eth0.tc.ingress.program = 'guard'"), ElementsAre(HasSubstr(no_tc)));
+    EXPECT_THAT(told("", "eth0.tc.ingress.program = 'shap'"),
+                ElementsAre(HasSubstr("no program is named 'shap'; did you mean 'shape'?")));
+    EXPECT_THAT(mistakes("[[program]]\nname = 'x'\nobject = 'x.bpf.o'\ntwin = 'shape'\n", "",
+                         {{"guard", guard()}, {"x", shape}}),
+                ElementsAre(HasSubstr("c:11:9: 'x' is a TC program, and has no twin")));
+}
+
 TEST(Check, WantsMergeRulesForMapsAndStampsThatTheObjectHas) {
     const auto with_rule = [](const std::string& rule) {
         return mistakes("[[program]]\nname = 'x'\nobject = 'x.bpf.o'\n" + rule + "\n", "",

@@ -225,6 +225,20 @@ struct Wrong {
 
 void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.told; }
 
+TEST(Config, ReadsTcProgramsAndTellsTheNamesThatNobodyHas) {
+    Diagnostics diagnostics;
+    const auto config =
+        read_config("version = 1\n[[program]]\nname = 'shape'\nobject = 's.o'\n[[interface]]\nname = "
+                    "'eth0'\ntc.ingress.program = 'shape'\ntc.egress.program = 'none'\n",
+                    "c", diagnostics);
+    ASSERT_THAT(diagnostics, IsEmpty());
+    EXPECT_EQ(config->interfaces.at(0).baseline.tc,
+              (std::map<TcDirection, std::string>{{TcDirection::ingress, "shape"}}));
+    EXPECT_EQ(config->interfaces.at(0).tc_at.at(TcDirection::ingress), (Position{7, 23}));
+    EXPECT_THAT(mistakes("version = 1\n[[interface]]\nname = 'eth0'\ntc.egress.program = 'shap'\n"),
+                ElementsAre("c:4:22: no program is named 'shap'; declare it with [[program]]"));
+}
+
 class WrongConfigs : public testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongConfigs, AreToldWhatIsWrong) {

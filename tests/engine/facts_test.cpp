@@ -33,6 +33,16 @@ TEST(Facts, AreStateSetsWithEveryState) {
     EXPECT_EQ(scenario.value("link_up{iface='eth1'}"), 1);
 }
 
+TEST(Facts, TellTheTcProgramOfEachSide) {
+    Scenario scenario({"[[symptom]]\nname = 'flood'\nraise = 'pps > 100'\n[[adaptation]]\nname = 'shape'\n"
+                       "when = 'flood'\nset.interface.\"{{iface}}\".tc.egress.program = 'guard'\n"});
+    scenario.play({{eth0, "10 200 200 200"}});
+    EXPECT_EQ(scenario.value("tc_program{iface='eth0',direction='egress',program='guard'}"), 1);
+    EXPECT_EQ(scenario.value("tc_program{iface='eth0',direction='egress',program='counter'}"), 0);
+    EXPECT_EQ(scenario.value("tc_program{iface='eth0',direction='ingress',program='guard'}"), 0);
+    EXPECT_EQ(scenario.value("tc_program{iface='eth1',direction='egress',program='guard'}"), 0);
+}
+
 TEST(Facts, FollowSymptomsAndAdaptationsFromTheNextPeriodOn) {
     Scenario scenario({policy});
     scenario.play({{eth0, "10 200 200 10 10"}});

@@ -332,6 +332,24 @@ TEST(Drift, IsToldAndReconciled) {
                 ElementsAre(Step{AttachXdp{"counter", {XdpMode::drv}}}));
 }
 
+TEST(Drift, OfATcProgramIsToldWithItsSideAndReconciled) {
+    Scenario scenario({"[[symptom]]\nname = 'flood'\nraise = 'pps > 100'\n[[adaptation]]\nname = 'shape'\n"
+                       "when = 'flood'\nset.interface.\"{{iface}}\".tc.ingress.program = 'guard'\n"});
+    scenario.play({{eth0, "200 200 200"}});
+    Inputs detached;
+    detached.now = at_ms(1'000'000'000'000);
+    detached.observed = scenario.kernel.read_back();
+    ASSERT_EQ(detached.observed["eth0"].tc.at(TcDirection::ingress).program, "guard");
+    detached.observed["eth0"].tc.clear();
+    const Decisions decisions = tick(scenario.state, detached);
+    EXPECT_THAT(decisions.messages,
+                Contains(testing::MatchesRegex("drift on eth0: guard \\(program [0-9]+\\) was attached at TC "
+                                               "ingress, now it is nothing")));
+    ASSERT_EQ(decisions.transactions.size(), 1U);
+    EXPECT_THAT(decisions.transactions[0].transaction.steps,
+                ElementsAre(Step{AttachTc{TcDirection::ingress, "guard"}}));
+}
+
 TEST(Drift, IsNotSeenInAnOlderReadingWhileATransactionIsInFlight) {
     Scenario scenario({flood});
     Inputs start;

@@ -114,6 +114,28 @@ TEST(PolicyDocument, HasDefaultsForWhatIsLeftOut) {
     EXPECT_EQ(adaptation.priority, 0);
 }
 
+TEST(PolicyDocument, ReadsTcProgramsWithTheirPlacesAndTemplates) {
+    const std::string head =
+        "[[symptom]]\nname = 's'\nraise = 'up == 0'\n[[adaptation]]\nname = 'a'\nwhen = 's'\n";
+    Diagnostics diagnostics;
+    const PolicyDocument document =
+        read_policy("version = 1\n" + head +
+                        "[adaptation.set.interface.eth0]\ntc.ingress.program = '{{shape}}'\n"
+                        "tc.egress = { program = 'none' }\n",
+                    "p", diagnostics);
+    ASSERT_THAT(diagnostics, IsEmpty());
+    const auto& settings = document.adaptations.at(0).settings;
+    ASSERT_EQ(settings.size(), 2U);
+    EXPECT_EQ(settings[0].kind, OverlaySetting::Kind::tc_ingress);
+    EXPECT_EQ(bind(settings[0].program, Labels{{"shape", "slow"}}), "slow");
+    EXPECT_EQ(settings[0].at, (Position{9, 23}));
+    EXPECT_EQ(settings[1].kind, OverlaySetting::Kind::tc_egress);
+    EXPECT_EQ(bind(settings[1].program, {}), "none");
+    EXPECT_THAT(mistakes_below_version(head + "[adaptation.set.interface.eth0]\ntc.inward.program = 'x'\n"
+                                              "tc.egress.mode = 'drv'\n"),
+                ElementsAre(HasSubstr("p:9:4: "), HasSubstr("p:10:11: ")));
+}
+
 TEST(PolicyDocument, TellsAllMistakesAtOnceWithTheirPlaces) {
     const auto lines = mistakes(R"(version = 2
 [[symptom]]

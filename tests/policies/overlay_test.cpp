@@ -54,6 +54,20 @@ TEST(Arbitration, TheGapThatASwitchMayLeaveIsAnAttributeLikeAnyOther) {
     EXPECT_EQ(to_text(AttributeValue(Duration{1})), "1ms");
 }
 
+TEST(Arbitration, TheTcProgramOfEachSideIsAnAttributeOfItsOwn) {
+    const Attribute into{"eth0", Attribute::Kind::tc_ingress, {}};
+    const Attribute out{"eth0", Attribute::Kind::tc_egress, {}};
+    DesiredState baseline = two_interfaces();
+    baseline.at("eth0").tc = {{TcDirection::ingress, "count"}, {TcDirection::egress, "count"}};
+    const Arbitration arbitration = arbitrate(
+        baseline, {overlay("a", 1, {{into, "shape"}, {out, "none"}}), overlay("b", 2, {{into, "drop"}})});
+    EXPECT_EQ(arbitration.desired.at("eth0").tc,
+              (std::map<TcDirection, std::string>{{TcDirection::ingress, "drop"}}));
+    EXPECT_THAT(arbitration.lost.at("a").at(Labels()),
+                ElementsAre(LostAttribute{"eth0 tc.ingress.program", "b{}"}));
+    EXPECT_EQ(to_text(out), "eth0 tc.egress.program");
+}
+
 TEST(Arbitration, OfEqualPrioritiesTheFirstNameWins) {
     const Arbitration arbitration = arbitrate(
         two_interfaces(), {overlay("b", 1, {{program, "of b"}}), overlay("a", 1, {{program, "of a"}})});

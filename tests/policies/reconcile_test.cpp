@@ -104,6 +104,33 @@ TEST(Reconcile, WritesAValueOnlyWhereItIsAnother) {
                 ElementsAre("set limits[udp] to {pps = 5}"));
 }
 
+TEST(Reconcile, AttachesReplacesAndDetachesTcProgramsOfEachSideByItself) {
+    using enum TcDirection;
+    const auto with = [](std::map<TcDirection, std::string> tc) {
+        DesiredInterface should = desired("guard");
+        should.tc = std::move(tc);
+        return should;
+    };
+    const auto is = [](std::map<TcDirection, AttachedTc> tc) {
+        ActualInterface actual = present(attached("guard"));
+        actual.tc = std::move(tc);
+        return actual;
+    };
+    EXPECT_THAT(steps(with({{ingress, "shape"}, {egress, "count"}}), is({})),
+                ElementsAre("attach shape at TC ingress", "attach count at TC egress"));
+    EXPECT_THAT(steps(with({{ingress, "shape"}}), is({{ingress, {"shape", 3}}})), IsEmpty());
+    EXPECT_THAT(steps(with({{ingress, "shape"}}), is({{ingress, {"count", 3}}, {egress, {"count", 3}}})),
+                ElementsAre("detach at TC egress", "replace by shape at TC ingress"));
+    EXPECT_THAT(steps(with({}), is({{ingress, {"foreign:theirs", 3}}})), ElementsAre("detach at TC ingress"))
+        << "which fails, and says whose it is";
+    DesiredInterface both = with({{egress, "count"}});
+    both.entries = {{udp, {{"pps", 5}}}};
+    ActualInterface before = is({});
+    before.entries = {{tcp, {{"pps", 9}}}};
+    EXPECT_THAT(steps(both, before), ElementsAre("set limits[udp] to {pps = 5}", "attach count at TC egress",
+                                                 "clear limits[tcp]"));
+}
+
 TEST(Reconcile, AnAbsentInterfaceHasNoSteps) {
     EXPECT_THAT(steps(desired("guard", {XdpMode::drv}, {{udp, {{"pps", 5}}}}), ActualInterface{}), IsEmpty());
 }

@@ -27,6 +27,10 @@ bool is_atomic(const std::vector<Step>& steps) {
             std::holds_alternative<DetachXdp>(steps[0]));
 }
 
+bool brings_program(const Step& step) {
+    return std::visit([](const auto& one) { return requires { one.program; }; }, step);
+}
+
 } // namespace
 
 std::int64_t unix_ms() {
@@ -50,6 +54,7 @@ Result<void> Change::run(const std::vector<Step>& steps) {
         if (auto begun = instance_.begin(interface_.name); !begun) return begun;
         journaled_ = true;
     }
+    handovers_left_ = std::ranges::count_if(steps, brings_program);
     Result<void> done;
     std::string failed_at;
     for (const Step& step : steps) {
@@ -246,7 +251,9 @@ Result<MapHandover> Change::prepare_handover() {
     return MapHandover::prepare(kernel_, interface_, map_merger_);
 }
 
+// When nobody writes the old maps any more: XDP and TC programs may work on the same ones.
 Result<void> Change::hand_over(MapHandover& handover) {
+    if (--handovers_left_ > 0) return {};
     return handover.run([this](Undo undo) { return note(std::move(undo)); }, notes_);
 }
 

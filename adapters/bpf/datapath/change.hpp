@@ -12,6 +12,7 @@
 #include "knowledge/error.hpp"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -100,6 +101,7 @@ class Change {
     std::optional<std::string> foreign_pin_;            // of a program that is to go
     std::optional<Result<OffloadedProgram>> offloaded_; // where a ladder has hw
     bool was_offloaded_ = false;
+    std::ptrdiff_t handovers_left_ = 0; // steps that put a program in the place of another
 };
 
 } // namespace homeostat::bpf

@@ -49,4 +49,12 @@ SEC("xdp") int PROGRAM(struct xdp_md* context) {
     return XDP_PASS;
 }
 
+// Works on the same map, beside the other.
+SEC("tc") int count_in_tc(struct __sk_buff* context) {
+    const __u32 first = 0;
+    struct count* count = bpf_map_lookup_elem(&counts, &first);
+    if (count && context->len != 0) ++count->packets;
+    return -1; // TCX_NEXT
+}
+
 const char LICENSE[] SEC("license") = "GPL";

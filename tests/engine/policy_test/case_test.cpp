@@ -157,6 +157,18 @@ event = [{ at = "7500ms", detached = "eth0" }]
                 IsEmpty());
 }
 
+TEST(Case, TcProgramsCanBeExpectedOfEachSide) {
+    const std::string at_both = R"(
+[[test.expect]]
+at = "8s"
+interface.eth0.tc.ingress.program = "none"
+interface.eth0.tc.egress.program = "shape"
+)";
+    const auto findings = findings_of(at_both);
+    ASSERT_EQ(findings.size(), 1U) << "ingress is as expected";
+    EXPECT_THAT(findings[0], HasSubstr("eth0 tc.egress.program: expected shape, actual none"));
+}
+
 TEST(Case, ASensorThatFailsIsDownAndItsSeriesEnd) {
     EXPECT_THAT(findings_of(R"(
 [[test.expect]]

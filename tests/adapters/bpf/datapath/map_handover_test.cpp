@@ -200,6 +200,40 @@ TEST_F(MapHandoverTest, AProgramInAnotherModeOrAfterNoneTakesTheMapsOverAsWell) 
     }
 }
 
+TEST_F(MapHandoverTest, WhatAnOldTcProgramStillCountsWhenTheXdpProgramIsReplacedIsCarriedOver) {
+    const auto both = [](ProgramSource xdp) {
+        ProgramSource tc = xdp;
+        tc.name = "out";
+        tc.function = "count_in_tc";
+        return std::vector<ProgramSource>{std::move(xdp), std::move(tc)};
+    };
+    const auto open_both = [&](const ProgramSource& xdp, KernelPort kernel = KernelPort()) {
+        datapath_.reset();
+        DatapathOptions place = options();
+        place.kernel = std::move(kernel);
+        auto opened = XdpDatapath::open(std::move(place), both(xdp), {"lab0"});
+        ASSERT_TRUE(opened) << opened.error().what;
+        datapath_ = std::move(*opened);
+    };
+    open_both(version("carry_old"));
+    ASSERT_TRUE(apply({AttachXdp{"count", {XdpMode::drv}}, AttachTc{TcDirection::egress, "out"}}).ok);
+    const Descriptor old_tc(bpf_prog_get_fd_by_id(actual().tc.at(TcDirection::egress).program_id));
+    const std::vector<std::byte> packet(64);
+    int updates = 0;
+    open_both(new_version(), KernelPort([&](KernelCall call) {
+                  // Of the TC link, when the XDP link holds the new program.
+                  if (call == KernelCall::update_link && ++updates == 2) run_program(old_tc.get(), packet, 1);
+                  return 0;
+              }));
+    EXPECT_TRUE(actual().tc.at(TcDirection::egress).program.starts_with(outdated_prefix));
+    const Outcome replaced = apply({ReplaceXdp{"count"}, ReplaceTc{TcDirection::egress, "out"}});
+    ASSERT_TRUE(replaced.ok) << replaced.error;
+    EXPECT_GE(updates, 2);
+    EXPECT_EQ(replaced.notes.size(), 2u) << "each map is merged once";
+    EXPECT_EQ(counted(), 1u);
+    EXPECT_EQ(replaced.actual.tc.at(TcDirection::egress).program, "out");
+}
+
 TEST_F(MapHandoverTest, AnUpgradeThatIsCalledOffLeavesNothing) {
     run_old_version();
     open(new_version());

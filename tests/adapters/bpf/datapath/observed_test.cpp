@@ -52,6 +52,30 @@ class ObservedTest : public testing::Test {
     std::int64_t now_ = 0;
 };
 
+TEST_F(ObservedTest, TcProgramsAreToldByTheirFunctionsAndOthersAreNot) {
+    std::vector<ProgramSource> programs{source("pass", "counting", "count_pass"),
+                                        source("in", "tc_count", "count_first"),
+                                        source("out", "tc_count", "count_second")};
+    live_.reset();
+    auto live =
+        XdpDatapath::open({.place = {.name = "tc", .bpffs = mount_->path(), .state = mount_->path() + "-tc"},
+                           .anchored = false,
+                           .guard_kind = {},
+                           .kernel = KernelPort()},
+                          programs, {"lab0"});
+    ASSERT_TRUE(live) << live.error().what;
+    live_ = std::move(*live);
+    apply(AttachTc{TcDirection::ingress, "in"});
+    apply(AttachTc{TcDirection::egress, "out"});
+    EXPECT_EQ(ObservedDatapath(programs, {"lab0"}).read_back().at("lab0").tc,
+              live_->read_back().at("lab0").tc);
+    programs.pop_back();
+    const ActualInterface seen = ObservedDatapath(programs, {"lab0"}).read_back().at("lab0");
+    EXPECT_TRUE(seen.tc.contains(TcDirection::ingress));
+    EXPECT_FALSE(seen.tc.contains(TcDirection::egress)) << "nobody named it";
+    EXPECT_TRUE(live_->detach_all());
+}
+
 TEST_F(ObservedTest, WhatIsAttachedIsToldAndNothingIsChanged) {
     ObservedDatapath observed(programs_, {"lab0", "lab7"});
     EXPECT_FALSE(observed.read_back().at("lab0").xdp);
