@@ -1,5 +1,6 @@
 // What `homeostat run` would do now. Nothing is touched.
 #include "adapters/bpf/datapath/datapath.hpp"
+#include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/datapath/survey.hpp"
 #include "adapters/bpf/objects/trial_load.hpp"
@@ -119,6 +120,30 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
     return text + (is_outdated ? "; no program of the configuration, as it is now" : "");
 }
 
+// The TC programs of the instance; a guard is none.
+std::map<TcDirection, AttachedTc> tc_of(const Seen& seen, const bpf::SurveyedInterface& surveyed) {
+    std::map<TcDirection, AttachedTc> programs;
+    for (const bpf::SurveyedProgram& program : surveyed.programs) {
+        const bool is_ours =
+            program.owner.kind == bpf::Owner::Kind::homeostat && program.owner.instance == seen.place.name;
+        if (!is_ours || program.hook.starts_with("xdp ") || program.version.empty() ||
+            bpf::is_twin(program.version))
+            continue;
+        const auto known = seen.versions.find(program.version);
+        for (const TcDirection direction : tc_directions)
+            if (program.hook.ends_with(to_text(direction)))
+                programs[direction] = {known != seen.versions.end()
+                                           ? known->second
+                                           : std::string(bpf::outdated_prefix) + program.version,
+                                       program.id};
+    }
+    return programs;
+}
+
+std::string tc_text(TcDirection direction, const std::string& program) {
+    return "; " + program + " at TC " + std::string(to_text(direction));
+}
+
 Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& spec) {
     PlannedInterface planned{.name = spec.name,
                              .present = ::if_nametoindex(spec.name.c_str()) != 0,
@@ -141,7 +166,10 @@ Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& s
     planned.facts = bpf::link_facts(ifindex).value_or(bpf::LinkFacts{});
     ActualInterface actual{
         .present = true, .up = there.up, .index = ifindex, .xdp = xdp_of(seen, there), .entries = {}};
+    actual.tc = tc_of(seen, there);
     planned.attached = attached_text(there, actual.xdp);
+    for (const auto& [direction, tc] : actual.tc)
+        planned.attached += tc_text(direction, tc.program + " (id " + std::to_string(tc.program_id) + ")");
     if (const auto known = seen.records.manifest.interfaces.find(spec.name);
         known != seen.records.manifest.interfaces.end())
         actual.entries = known->second.owned;
@@ -165,16 +193,17 @@ Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& s
 // Whether the kernel takes it; what comes of it is given up at once.
 PlannedProgram try_program(const bpf::ProgramSource& source) {
     PlannedProgram tried{.name = source.name, .where = source.path, .refusal = ""};
-    for (const std::string& function : {source.function, source.twin}) {
-        if (function.empty() && function == source.twin) continue;
+    const std::string own =
+        source.function.empty() ? source.layout->only_program().value_or("") : source.function;
+    for (const std::string& function : {own, source.twin}) {
+        if (function.empty()) continue;
         const auto trial = bpf::try_load(source.path, function);
         if (!trial) {
             tried.refusal = trial.error().what;
             return tried;
         }
         for (const bpf::TrialProgram& program : trial->programs)
-            if (program.refusal && (!function.empty() || program.kind == "xdp"))
-                tried.refusal = program.name + ": " + program.refusal->what;
+            if (program.refusal) tried.refusal = program.name + ": " + program.refusal->what;
     }
     return tried;
 }
@@ -228,8 +257,11 @@ std::string facts_text(const PlannedInterface& planned) {
 }
 
 std::string desired_text(const DesiredInterface& desired) {
-    return desired.program ? *desired.program + " in mode " + ladder_text(desired.ladder)
-                           : "nothing attached";
+    std::string text = desired.program      ? *desired.program + " in mode " + ladder_text(desired.ladder)
+                       : desired.tc.empty() ? "nothing attached"
+                                            : "no XDP program";
+    for (const auto& [direction, program] : desired.tc) text += tc_text(direction, program);
+    return text;
 }
 
 void print_row(std::string_view name, std::string_view text) {

@@ -28,6 +28,7 @@ Result<Descriptor> load_pass() {
 } // namespace
 
 std::string twin_of(std::string_view version) { return std::string(version) + "+tc"; }
+bool is_twin(std::string_view version) { return version.ends_with("+tc"); }
 
 Filter Guard::filter() const { return filter_of(pins_, 1); }
 

@@ -20,6 +20,7 @@ namespace homeostat::bpf {
 
 // The name of the pin of a program's twin.
 std::string twin_of(std::string_view version);
+bool is_twin(std::string_view version);
 
 // Attached until remove(): it outlives its object and its process. Move-only. Thread: that of the datapath.
 class Guard {
