@@ -201,7 +201,7 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
         return misuse(command.name, "--instance: " + mistake);
     const auto read = read_asked(command, values);
     if (const int* code = std::get_if<int>(&read)) return *code;
-    const Asked& asked = std::get<Asked>(read);
+    const auto& asked = std::get<Asked>(read);
     Diagnostics diagnostics;
     const auto place = place_of(values, diagnostics);
     if (!place) return refuse(teller, "nothing was changed", diagnostics);

@@ -155,7 +155,7 @@ Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& s
                              .outlook = {},
                              .obstacles = {}};
     if (!planned.present) {
-        planned.obstacles.push_back("there is no such interface in this network namespace");
+        planned.obstacles.emplace_back("there is no such interface in this network namespace");
         return planned;
     }
     const auto surveyed = bpf::survey_interfaces({spec.name}, seen.place.bpffs, seen.place.state);
@@ -178,7 +178,7 @@ Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& s
     const bool is_foreign = actual.xdp && actual.xdp->program.starts_with(foreign_prefix);
     if (is_foreign && !planned.steps.empty() && !spec.baseline.replace_foreign) {
         planned.steps.clear(); // they would fail
-        planned.obstacles.push_back(
+        planned.obstacles.emplace_back(
             "the program that is attached is somebody else's and is left alone; on_foreign = "
             "\"replace\" would detach it");
     }
@@ -186,7 +186,7 @@ Result<PlannedInterface> plan_interface(const Seen& seen, const InterfaceSpec& s
         return bpf::outlook(planned.facts, mode).answer == bpf::ModeOutlook::Answer::no;
     };
     if (spec.baseline.program && std::ranges::all_of(spec.baseline.ladder, is_no))
-        planned.obstacles.push_back("it takes none of the modes that the configuration allows");
+        planned.obstacles.emplace_back("it takes none of the modes that the configuration allows");
     return planned;
 }
 

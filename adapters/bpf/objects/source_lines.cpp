@@ -16,7 +16,7 @@
 #include <tuple>
 
 // libbpf's header declares btf_ext__raw_data, and before its version 1.5 no library has it; all have this.
-// NOLINTNEXTLINE(bugprone-reserved-identifier): libbpf's own name
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-redundant-declaration): libbpf's own name
 extern "C" const void* btf_ext__get_raw_data(const struct btf_ext* extension, __u32* size);
 
 namespace homeostat::bpf {

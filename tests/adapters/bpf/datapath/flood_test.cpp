@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <random>
+#include <string>
 #include <thread>
 
 namespace homeostat::bpf {
@@ -63,6 +64,8 @@ class FloodTest : public testing::Test {
     struct Seen {
         lab::TrafficCount sent;
         lab::TrafficCount got;
+
+        std::uint64_t through() const { return got.received + got.missed; }
     };
 
     // Makes the steps one after the other, each when some packets have come since the last one, at any phase
@@ -104,19 +107,17 @@ TEST_F(FloodTest, NothingGetsThroughWhileDroppingProgramsReplaceEachOther) {
     open(state_programs(), "first");
     const Seen seen =
         under_flood(times(), [&](int i) { apply(ReplaceXdp{i % 2 == 0 ? "second" : "first"}); });
-    EXPECT_EQ(seen.got.received + seen.got.missed, 0u) << "of " << seen.sent.sent;
-    std::printf("%d replacements: %llu of %llu packets got through\n", times(),
-                static_cast<unsigned long long>(seen.got.received + seen.got.missed),
-                static_cast<unsigned long long>(seen.sent.sent));
+    EXPECT_EQ(seen.through(), 0u) << "of " << seen.sent.sent;
+    std::printf("%d replacements: %s of %s packets got through\n", times(),
+                std::to_string(seen.through()).c_str(), std::to_string(seen.sent.sent).c_str());
 }
 
 TEST_F(FloodTest, NothingIsLostWhilePassingProgramsReplaceEachOther) {
     open({source("one", "counting", "count_pass"), source("other", "counting", "count_pass")}, "one");
     const Seen seen = under_flood(times(), [&](int i) { apply(ReplaceXdp{i % 2 == 0 ? "other" : "one"}); });
-    EXPECT_EQ(seen.got.received + seen.got.missed, seen.sent.sent);
-    std::printf("%d replacements: %llu of %llu packets came\n", times(),
-                static_cast<unsigned long long>(seen.got.received + seen.got.missed),
-                static_cast<unsigned long long>(seen.sent.sent));
+    EXPECT_EQ(seen.through(), seen.sent.sent);
+    std::printf("%d replacements: %s of %s packets came\n", times(), std::to_string(seen.through()).c_str(),
+                std::to_string(seen.sent.sent).c_str());
 }
 
 TEST_F(FloodTest, NothingGetsThroughWhileTheModeIsSwitchedUnderTheGuard) {
@@ -129,7 +130,7 @@ TEST_F(FloodTest, NothingGetsThroughWhileTheModeIsSwitchedUnderTheGuard) {
         gaps.push_back(outcome.gap->ns);
         datapath_->read_back(); // has the guard stand down
     });
-    EXPECT_EQ(seen.got.received + seen.got.missed, 0u) << "of " << seen.sent.sent;
+    EXPECT_EQ(seen.through(), 0u) << "of " << seen.sent.sent;
     ASSERT_FALSE(gaps.empty());
     std::ranges::sort(gaps);
     const auto at = [&](double share) {
@@ -137,10 +138,9 @@ TEST_F(FloodTest, NothingGetsThroughWhileTheModeIsSwitchedUnderTheGuard) {
                    gaps[static_cast<std::size_t>(share * static_cast<double>(gaps.size() - 1))]) /
                1e3;
     };
-    std::printf(
-        "%d switches: %llu of %llu packets got through; gap p50 %.0f us, p99 %.0f us, maximum %.0f us\n",
-        times(), static_cast<unsigned long long>(seen.got.received + seen.got.missed),
-        static_cast<unsigned long long>(seen.sent.sent), at(0.5), at(0.99), at(1));
+    std::printf("%d switches: %s of %s packets got through; gap p50 %.0f us, p99 %.0f us, maximum %.0f us\n",
+                times(), std::to_string(seen.through()).c_str(), std::to_string(seen.sent.sent).c_str(),
+                at(0.5), at(0.99), at(1));
 }
 
 } // namespace

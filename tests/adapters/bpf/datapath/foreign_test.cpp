@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
@@ -61,7 +62,7 @@ class ForeignTest : public testing::Test {
         return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
     }
 
-    std::uint32_t shown() {
+    std::uint32_t shown() const {
         const auto program = attached_program(index_);
         return program && *program ? (*program)->id : 0;
     }
@@ -83,11 +84,11 @@ class ForeignTest : public testing::Test {
         return Descriptor(bpf_prog_load(BPF_PROG_TYPE_XDP, name, "GPL", pass, std::size(pass), &options));
     }
 
-    bool is_foreign_pinned() {
-        for (const auto& pin : fs::directory_iterator(
-                 InterfacePins(options_at(mount_->path(), state_).place, "lab0").programs()))
-            if (version_of_pin(pin.path()).starts_with("foreign@")) return true;
-        return false;
+    bool is_foreign_pinned() const {
+        const std::vector<std::string> pins =
+            files_in(InterfacePins(options_at(mount_->path(), state_).place, "lab0").programs());
+        return std::ranges::any_of(
+            pins, [](const std::string& pin) { return version_of_pin(pin).starts_with("foreign@"); });
     }
 
     std::optional<lab::Lab> lab_;
