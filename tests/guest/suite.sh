@@ -9,4 +9,4 @@ if [ -n "${HOMEOSTAT_LONG_TESTS:-}" ]; then
     export HOMEOSTAT_GUEST_SECONDS=${HOMEOSTAT_GUEST_SECONDS:-3600}
 fi
 exec "$(dirname "${BASH_SOURCE[0]}")/run.sh" "$1" hw_test programs_test xdp_link_test datapath_test foreign_test \
-    transaction_test map_handover_test "$migration"
+    transaction_test tc_test map_handover_test "$migration"
