@@ -49,7 +49,6 @@ Result<void> Change::perform(const ReplaceTc& step) {
     if (!next) return std::unexpected(next.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
-    if (auto ours = (*link)->require_ours(); !ours) return ours;
     if (auto noted = note_tc(step.direction); !noted) return noted;
     if (auto updated = (*link)->update({next->descriptor, next->version}); !updated) return updated;
     interface_.tc_attached_unix_ms[step.direction] = unix_ms();

@@ -178,11 +178,11 @@ Result<void> TcLink::put(int program, int old_program) {
 }
 
 Result<void> TcLink::update(const PinnedProgram& program) {
-    if (program.version == version_ || kind_ == Kind::clsact)
+    if (version_.empty() || program.version == version_ || kind_ == Kind::clsact)
         if (auto ours = require_ours(); !ours) return ours;
     if (program.version == version_) return {};
     auto before = duplicate(program_.get());
-    if (!before) return failure(where() + " holds a program that is not ours", EPERM);
+    if (!before) return std::unexpected(before.error());
     if (auto done = put(program.descriptor, before->get()); !done) return done;
     const auto shown = verify(id_of_program(program.descriptor));
     const auto back = shown ? Result<void>{} : put(before->get(), program.descriptor);

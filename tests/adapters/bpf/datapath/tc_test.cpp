@@ -320,6 +320,10 @@ TEST_P(TcTest, AProgramThatSomebodyPutInOurPlaceIsSeenAndLeftAlone) {
         EXPECT_THAT(refused.error, testing::Not(HasSubstr("CAP_")));
         EXPECT_THAT(there(into), ElementsAre("theirs"));
     }
+    open(); // also by a process that did not put ours there
+    EXPECT_EQ(actual().tc.at(into).program, "foreign:theirs");
+    EXPECT_THAT(apply({ReplaceTc{into, "count_second"}}).error, HasSubstr("(theirs) in our place"));
+    EXPECT_THAT(there(into), ElementsAre("theirs"));
 }
 
 TEST_P(TcTest, WhatNobodyCanMeanIsRefusedAndNothingIsTouched) {
