@@ -4,6 +4,7 @@
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
+#include "adapters/bpf/objects/object_file.hpp"
 #include "adapters/bpf/objects/refusal.hpp"
 
 #include <bpf/bpf.h>
@@ -18,11 +19,6 @@ namespace homeostat::bpf {
 namespace {
 
 constexpr std::string_view suffix = "+hw";
-
-struct CloseObject {
-    void operator()(bpf_object* object) const { bpf_object__close(object); }
-};
-using Object = std::unique_ptr<bpf_object, CloseObject>;
 
 struct DeviceMap {
     bpf_map_info info{};
@@ -123,7 +119,7 @@ Result<void> share_maps(bpf_object* object, std::vector<DeviceMap>& there, bool 
 Result<Descriptor> load_for(const ProgramObject& source, const std::string& path, unsigned ifindex,
                             int replaced, bool resets) {
     const LogCapture log;
-    const Object object(bpf_object__open_mem(source.bytes.data(), source.bytes.size(), nullptr));
+    const ObjectFile object(bpf_object__open_mem(source.bytes.data(), source.bytes.size(), nullptr));
     if (!object) return failure(errno_text(errno) + ": " + log.last_line(), errno);
     if (const std::string why = why_no_map_there(object.get()); !why.empty()) return failure(why, EINVAL);
     auto there = maps_of(replaced);
