@@ -1,7 +1,8 @@
 #include "policies/toml_reader.hpp"
 
+#include "policies/toml_screening.hpp"
+
 #include <algorithm>
-#include <cctype>
 
 namespace homeostat {
 
@@ -39,17 +40,6 @@ std::vector<std::string> split_lines(std::string_view text) {
         else
             lines.back() += c;
     return lines;
-}
-
-std::size_t utf8_length(char lead) {
-    const auto byte = static_cast<unsigned char>(lead);
-    return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-}
-
-// A byte that only continues a character counts for none.
-int characters_in(std::string_view text) {
-    const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; };
-    return static_cast<int>(std::ranges::count_if(text, begins));
 }
 
 // The place of each byte of a string's value, found by reading its source again. `at` is the opening quote.
@@ -125,136 +115,6 @@ class PlaceWalker {
     std::size_t byte_; // of at_, in its line
 };
 
-// What the parser of TOML must not be given: its tables refer to each other recursively, and of characters
-// that TOML does not allow it takes some for granted. Looks at how deep the values of the text nest (brackets
-// that are open, and the dots of a key; a number with a point counts as a key), and at the characters.
-class Screening {
-  public:
-    // The first thing that is refused; none where all is well.
-    static std::optional<Diagnostic> refused(const std::vector<std::string>& lines) {
-        if (lines.front().starts_with("\xef\xbb\xbf"))
-            return Diagnostic{.file = {},
-                              .at = {1, 1},
-                              .what = "TOML syntax: a byte order mark",
-                              .expected = "save the file as UTF-8 without it"};
-        Screening screening;
-        for (std::size_t i = 0; i < lines.size(); ++i)
-            if (const auto byte = screening.read(lines[i]))
-                return Diagnostic{.file = {},
-                                  .at = {static_cast<int>(i) + 1,
-                                         1 + characters_in(std::string_view(lines[i]).substr(0, *byte))},
-                                  .what = screening.what_,
-                                  .expected = screening.expected_};
-        return std::nullopt;
-    }
-
-  private:
-    std::optional<std::size_t> read(std::string_view line) {
-        const auto control = std::ranges::find_if(line, is_control);
-        const bool ends_line = control != line.end() && *control == '\r' && control + 1 == line.end();
-        if (control != line.end() && !ends_line) {
-            what_ = "TOML syntax: a control character";
-            expected_ = "remove it; in a string, write it as an escape such as \\u0000";
-            return static_cast<std::size_t>(control - line.begin());
-        }
-        if (const auto at = bad_header(line)) {
-            what_ = "TOML syntax: a table's name cannot begin like this";
-            expected_ = "expected letters, digits, '_', '-', or a name between quotes";
-            return at;
-        }
-        dots_ = 0;
-        for (std::size_t at = 0; at < line.size();) {
-            if (!quote_.empty()) {
-                at = end_of_string(line, at);
-                continue;
-            }
-            const char c = line[at];
-            if (c == '#') break;
-            if (c == '"' || c == '\'') {
-                const std::string three(3, c);
-                quote_ = line.substr(at).starts_with(three) ? three : std::string(1, c);
-                at += quote_.size();
-                continue;
-            }
-            count(c);
-            if (open_ + dots_ > toml_depth_max) {
-                what_ = "nested deeper than " + std::to_string(toml_depth_max) + " levels";
-                expected_ = "expected fewer dots or brackets";
-                return at;
-            }
-            if (static_cast<unsigned char>(c) >= 0x80) {
-                what_ = "TOML syntax: a character beyond ASCII outside of a string";
-                expected_ = "write it between quotes";
-                return at;
-            }
-            ++at;
-        }
-        if (quote_.size() == 1) quote_.clear(); // a string that is not closed on its line: a syntax error
-        return std::nullopt;
-    }
-
-    // The place where a table's name should begin and does not.
-    std::optional<std::size_t> bad_header(std::string_view line) const {
-        constexpr std::string_view blanks = " \t";
-        const std::size_t open = line.find_first_not_of(blanks);
-        if (!quote_.empty() || open_ > 0 || open == line.npos || line[open] != '[') return std::nullopt;
-        const std::size_t brackets = line.substr(open).starts_with("[[") ? 2 : 1;
-        const std::size_t name = line.find_first_not_of(blanks, open + brackets);
-        if (name == line.npos) return line.size() - 1;
-        const auto byte = static_cast<unsigned char>(line[name]);
-        const std::string_view others =
-            brackets == 1 ? "_-\"'[]" : "_-\"']"; // a blank before '[' is told elsewhere
-        const bool may_begin = std::isalnum(byte) != 0 || others.contains(line[name]);
-        return may_begin ? std::nullopt : std::optional(name);
-    }
-
-    static bool is_control(char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return (byte < 0x20 && c != '\t') || byte == 0x7f;
-    }
-
-    void count(char c) {
-        if (c == '.')
-            ++dots_;
-        else if (c == '=' || c == ',' || c == ']' || c == '}' || c == '[' || c == '{')
-            dots_ = 0;
-        if (c == '[' || c == '{') ++open_;
-        if ((c == ']' || c == '}') && open_ > 0) --open_;
-    }
-
-    // Where reading goes on: behind the string where it ends on this line.
-    std::size_t end_of_string(std::string_view line, std::size_t at) {
-        while (at < line.size()) {
-            if (quote_.front() == '"' && line[at] == '\\') {
-                at += 2;
-                continue;
-            }
-            if (line.substr(at).starts_with(quote_)) {
-                at += quote_.size();
-                quote_.clear();
-                return at;
-            }
-            ++at;
-        }
-        return line.size();
-    }
-
-    std::string quote_; // of the string that is open; empty outside of strings
-    std::size_t open_ = 0;
-    std::size_t dots_ = 0;
-    std::string what_;
-    std::string expected_;
-};
-
-std::optional<Diagnostic> beyond_limits(std::string_view text, const std::vector<std::string>& lines) {
-    if (text.size() > toml_bytes_max)
-        return Diagnostic{.file = {},
-                          .at = {},
-                          .what = "the file has " + std::to_string(text.size()) + " bytes",
-                          .expected = "expected at most " + std::to_string(toml_bytes_max)};
-    return Screening::refused(lines);
-}
-
 // A text that ends too early is told at its end, not behind it.
 Position inside(const std::vector<std::string>& lines, const toml::source_position& at) {
     const std::size_t line = std::clamp<std::size_t>(at.line, 1, lines.size());
@@ -281,13 +141,14 @@ std::unique_ptr<TomlFile> TomlFile::parse(std::string_view text, std::string nam
     file->name_ = std::move(name);
     file->diagnostics_ = &diagnostics;
     if (text.size() <= toml_bytes_max) file->lines_ = split_lines(text);
-    if (auto refused = beyond_limits(text, file->lines_)) {
-        refused->file = file->name_;
-        diagnostics.push_back(std::move(*refused));
+    std::expected<std::string, Diagnostic> readable = readable_toml(text, file->lines_);
+    if (!readable) {
+        readable.error().file = file->name_;
+        diagnostics.push_back(std::move(readable.error()));
         return nullptr;
     }
     toml::parse_result result = toml::parse(in_ascii(text));
-    if (result) result = toml::parse(text);
+    if (result) result = toml::parse(*readable);
     if (!result) {
         diagnostics.push_back({.file = file->name_,
                                .at = inside(file->lines_, result.error().source().begin),

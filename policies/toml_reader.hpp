@@ -29,9 +29,7 @@ class TomlTable;
 
 // Beyond every use, and far from overflow in all that is computed with it.
 inline constexpr Duration duration_max = std::chrono::hours{100 * 365 * 24};
-inline constexpr std::size_t toml_bytes_max = std::size_t{1} << 20; // of one file
-inline constexpr std::size_t toml_depth_max = 64;                   // of its tables, arrays and dotted keys
-inline constexpr std::size_t toml_mistakes_max = 1'000;             // told of one file
+inline constexpr std::size_t toml_mistakes_max = 1'000; // told of one file
 
 // A parsed file. Tables that were read from it refer to it.
 class TomlFile {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "policies/toml_screening.hpp"
+
 namespace homeostat {
 namespace {
 
@@ -183,6 +185,31 @@ TEST(PlacesInStrings, FollowALineThatABackslashContinues) {
     EXPECT_EQ(place(text, 1), (Position{1, 9})); // b
     EXPECT_EQ(place(text, 3), (Position{3, 4})); // c
     EXPECT_EQ(place(text, 5), (Position{4, 2})); // e
+}
+
+// The parser's tables have no answer for a character beyond ASCII there; blanks that are none for TOML stay.
+TEST(TomlReader, ReadsAnyCharacterBehindALineThatABackslashContinues) {
+    for (const std::string first : {"é", "€", "😀", "\u00a0", "\ufeff", "\u1234", "\u2003"}) {
+        const std::string text =
+            "s = \"\"\"a\\ \n\n\t " + first + "é b\"\"\"\nt = '''c\\\n" + first + "'''\n";
+        const auto lines = reading(text, [&](TomlTable& root) {
+            EXPECT_EQ(root.text("s")->text, "a" + first + "é b");
+            EXPECT_EQ(root.text("t")->text, "c\\\n" + first);
+            EXPECT_EQ(root.text("s")->position(1), (Position{3, 3}));
+            root.finish();
+        });
+        EXPECT_THAT(lines, IsEmpty()) << first;
+    }
+}
+
+TEST(TomlReader, RefusesWhatIsNoUtf8BehindSuchALine) {
+    for (const std::string first :
+         {"\xff", "\xc3(", "\xc0\x80", "\xed\xa0\x80", "\xf8\x88\x80\x80", "\xe2\x82"}) {
+        const auto lines =
+            reading("s = \"\"\"\\\n" + first + "\"\"\"", [](TomlTable&) { FAIL() << "nothing can be read"; });
+        ASSERT_EQ(lines.size(), 1U) << testing::PrintToString(first);
+        EXPECT_THAT(lines.front(), HasSubstr("TOML syntax: ")) << testing::PrintToString(first);
+    }
 }
 
 // Columns count characters, as editors do.
