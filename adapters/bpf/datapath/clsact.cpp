@@ -1,7 +1,7 @@
 #include "adapters/bpf/datapath/clsact.hpp"
 
-#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -7,8 +7,8 @@
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 
-#include <bpf/bpf.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -21,28 +21,6 @@ namespace homeostat::bpf {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The ids of the maps that a program works on.
-Result<std::set<std::uint32_t>> maps_of(int program) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    if (bpf_obj_get_info_by_fd(program, &info, &size) != 0)
-        return failure("ask about a program: " + errno_text(errno), errno);
-    std::vector<std::uint32_t> ids(info.nr_map_ids);
-    bpf_prog_info filled{};
-    filled.nr_map_ids = info.nr_map_ids;
-    filled.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-    size = sizeof filled;
-    if (bpf_obj_get_info_by_fd(program, &filled, &size) != 0)
-        return failure("ask for a program's maps: " + errno_text(errno), errno);
-    return std::set<std::uint32_t>(ids.begin(), ids.end());
-}
-
-std::uint32_t id_of_map(int map) {
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(map, &info, &size) == 0 ? info.id : 0;
-}
 
 class Search {
   public:
@@ -76,10 +54,10 @@ class Search {
                 continue;
             }
             const Descriptor program(kernel_.open_pin(path));
-            auto maps =
-                program ? maps_of(program.get()) : failure("open " + path + ": " + errno_text(program.get()));
+            auto maps = program ? map_ids_of(program.get())
+                                : failure("open " + path + ": " + errno_text(program.get()));
             if (!maps) return std::unexpected(maps.error());
-            used.merge(*maps);
+            used.insert(maps->begin(), maps->end());
         }
         for (const std::string& path : files_in(pins.maps())) {
             const Descriptor map(kernel_.open_pin(path));

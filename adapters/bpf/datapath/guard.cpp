@@ -1,8 +1,9 @@
 #include "adapters/bpf/datapath/guard.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
-#include "adapters/bpf/datapath/xdp_link.hpp"
+#include "adapters/bpf/datapath/tcx.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -53,30 +54,18 @@ Result<bool> Guard::take_off_elsewhere(const KernelPort& kernel, const Interface
                                        unsigned ifindex) {
     Guard guard(kernel, pins, ifindex, Kind::tcx);
     guard.link_ = Descriptor(kernel.open_pin(pins.guard()));
-    bpf_link_info info{};
-    if (!guard.link_ || kernel.link_info(guard.link_.get(), info) != 0 || info.xdp.ifindex == 0) return false;
-    std::vector<std::uint32_t> shown;
-    if (info.xdp.ifindex == ifindex && (kernel.query_tcx(ifindex, Hook::tcx_ingress, shown) != 0 ||
-                                        std::ranges::find(shown, info.prog_id) != shown.end()))
-        return false;
+    if (!is_tcx_elsewhere(kernel, guard.link_, ifindex, Hook::tcx_ingress)) return false;
     if (auto removed = guard.remove(); !removed) return std::unexpected(removed.error());
     return true;
 }
 
-// A bare index may be that of another device in another network namespace, so the device must show the
-// program, too.
 bool Guard::is_live(unsigned ifindex) const {
     if (ifindex != ifindex_) return false;
     if (kind_ == Kind::clsact) {
         Filter there = filter();
         return kernel_->find_filter(ifindex, Hook::tcx_ingress, there) == 0;
     }
-    bpf_link_info info{};
-    std::vector<std::uint32_t> shown;
-    // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
-    return kernel_->link_info(link_.get(), info) == 0 && info.xdp.ifindex == ifindex &&
-           kernel_->query_tcx(ifindex, Hook::tcx_ingress, shown) == 0 &&
-           std::ranges::find(shown, info.prog_id) != shown.end();
+    return is_tcx_on(*kernel_, link_, ifindex, Hook::tcx_ingress).value_or(false);
 }
 
 Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
@@ -176,13 +165,7 @@ Result<void> Guard::remove() {
         if (error == 0 || error == -ENOENT) return remove_clsact(*kernel_, pins_, ifindex_);
         return failure("remove the guard's filter: " + errno_text(error), -error);
     }
-    const int detached = kernel_->detach_link(link_.get());
-    if (detached != 0 && detached != -ENOLINK)
-        return failure("detach the guard: " + errno_text(detached), -detached);
-    const int unpinned = kernel_->unpin(pins_.guard());
-    link_ = Descriptor();
-    if (unpinned == 0 || unpinned == -ENOENT) return {};
-    return failure("unpin the guard: " + errno_text(unpinned), -unpinned);
+    return remove_tcx(*kernel_, link_, pins_.guard(), "the guard");
 }
 
 } // namespace homeostat::bpf

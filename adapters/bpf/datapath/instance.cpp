@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/instance.hpp"
 
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/read_text.hpp"
 
 #include <boost/json.hpp>
 
@@ -120,14 +121,6 @@ bool is_locked(const std::string& path) {
     return false;
 }
 
-Result<std::string> read_text(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) return failure("read " + path + ": " + errno_text(errno), errno);
-    return text.str();
-}
-
 json::object entry_json(const MapEntry& entry, const MapValue& value) {
     json::object fields;
     for (const auto& [name, number] : value) fields[name] = number;
@@ -229,6 +222,16 @@ Result<Manifest> read_manifest(std::string_view text) {
     }
 }
 
+Result<Manifest> manifest_of(const InstancePlace& place) {
+    const std::string path = place.state + "/" + place.name + "/manifest";
+    std::error_code error;
+    if (!fs::exists(path, error)) return Manifest{};
+    const auto text = read_text(path);
+    auto manifest = text ? read_manifest(*text) : std::unexpected(text.error());
+    if (!manifest) return failure(path + ": " + manifest.error().what);
+    return manifest->boot_id == boot_id() ? std::move(*manifest) : Manifest{};
+}
+
 Result<Journal> read_journal(std::string_view text) {
     Journal journal;
     bool begun = false;
@@ -285,16 +288,11 @@ Result<void> Instance::read_state() {
     std::error_code error;
     const std::string boot = boot_id();
     const std::uint64_t cookie = netns_cookie();
-    if (fs::exists(manifest_path(), error)) {
-        auto text = read_text(manifest_path());
-        auto manifest = text ? read_manifest(*text) : std::unexpected(text.error());
-        if (!manifest)
-            return failure(manifest_path() + ": " + manifest.error().what +
-                           "; what it says is pinned below " + place_.bpffs + "/" + place_.name +
-                           ": remove both to start anew");
-        // What was before the machine started says nothing now: its pins went with it.
-        if (manifest->boot_id == boot) manifest_ = std::move(*manifest);
-    }
+    auto manifest = manifest_of(place_);
+    if (!manifest)
+        return failure(manifest.error().what + "; what it says is pinned below " + place_.bpffs + "/" +
+                       place_.name + ": remove both to start anew");
+    manifest_ = std::move(*manifest);
     if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty()) {
         if (const std::string link = live_link(); !link.empty())
             return failure("instance " + place_.name + " was used in another network namespace, where " +
@@ -360,12 +358,9 @@ Result<InstanceRecords> read_records(const InstancePlace& place) {
     const std::string folder = place.state + "/" + place.name;
     InstanceRecords records;
     std::error_code error;
-    if (fs::exists(folder + "/manifest", error)) {
-        const auto text = read_text(folder + "/manifest");
-        auto manifest = text ? read_manifest(*text) : std::unexpected(text.error());
-        if (!manifest) return failure(folder + "/manifest: " + manifest.error().what);
-        if (manifest->boot_id == boot_id()) records.manifest = std::move(*manifest);
-    }
+    auto manifest = manifest_of(place);
+    if (!manifest) return std::unexpected(manifest.error());
+    records.manifest = std::move(*manifest);
     if (fs::exists(folder + "/journal", error)) {
         const auto text = read_text(folder + "/journal");
         auto journal = text ? read_journal(*text) : std::unexpected(text.error());

@@ -162,6 +162,9 @@ Result<InstanceRecords> read_records(const InstancePlace& place);
 
 std::string to_text(const Manifest& manifest);
 Result<Manifest> read_manifest(std::string_view text);
+// The one that is written down; an empty one where there is none, or it is from before the machine started:
+// its pins went with it.
+Result<Manifest> manifest_of(const InstancePlace& place);
 // A last line that was cut off is left out: its step was not made.
 Result<Journal> read_journal(std::string_view text);
 

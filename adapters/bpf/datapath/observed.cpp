@@ -4,6 +4,7 @@
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
 
 #include <bpf/bpf.h>
@@ -47,35 +48,28 @@ std::optional<AttachedTc> attached_tc(unsigned ifindex, TcDirection direction,
     return std::nullopt;
 }
 
-Result<std::vector<std::uint32_t>> map_ids_of(std::uint32_t program_id) {
+Result<std::vector<std::uint32_t>> map_ids_by_id(std::uint32_t program_id) {
     const Descriptor program(bpf_prog_get_fd_by_id(program_id));
     if (!program)
         return failure("open program " + std::to_string(program_id) + " by id: " + errno_text(errno) +
                            (errno == EPERM ? "; it takes CAP_SYS_ADMIN" : ""),
                        errno);
-    std::vector<std::uint32_t> ids(64);
-    bpf_prog_info info{};
-    info.nr_map_ids = static_cast<std::uint32_t>(ids.size());
-    info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(program.get(), &info, &size); error != 0)
-        return failure("ask for the maps of program " + std::to_string(program_id) + ": " + errno_text(error),
-                       -error);
-    ids.resize(std::min<std::size_t>(ids.size(), info.nr_map_ids));
-    return ids;
+    auto ids = bpf::map_ids_of(program.get());
+    if (ids) return ids;
+    return failure("ask for the maps of program " + std::to_string(program_id) + ": " +
+                       errno_text(ids.error().number),
+                   ids.error().number);
 }
 
 Result<Descriptor> open_map(std::uint32_t program_id, const MapLayout& layout) {
-    const auto ids = map_ids_of(program_id);
+    const auto ids = map_ids_by_id(program_id);
     if (!ids) return std::unexpected(ids.error());
     for (const std::uint32_t id : *ids) {
         Descriptor map(bpf_map_get_fd_by_id(id));
-        bpf_map_info info{};
-        std::uint32_t size = sizeof info;
-        if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) continue;
-        if (in_kernel(layout.name) != info.name) continue;
-        if (map_kind(info.type) != layout.kind || info.key_size != layout.key.size ||
-            info.value_size != layout.value.size)
+        const auto info = map ? info_of_map(map.get()) : failure("no map");
+        if (!info || in_kernel(layout.name) != info->name) continue;
+        if (map_kind(info->type) != layout.kind || info->key_size != layout.key.size ||
+            info->value_size != layout.value.size)
             return failure("map " + layout.name + " of program " + std::to_string(program_id) +
                            " has another type or other sizes than in the object file");
         return map;

@@ -3,6 +3,7 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 #include "adapters/bpf/objects/object_file.hpp"
 #include "adapters/bpf/objects/refusal.hpp"
@@ -27,20 +28,11 @@ struct DeviceMap {
 
 // Those that the program works on.
 std::vector<DeviceMap> maps_of(int program) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    if (program < 0 || bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
-    std::vector<std::uint32_t> ids(info.nr_map_ids);
-    info = {};
-    info.nr_map_ids = static_cast<std::uint32_t>(ids.size());
-    info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-    if (bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
     std::vector<DeviceMap> maps;
-    for (const std::uint32_t id : ids) {
-        DeviceMap one{.info = {}, .map = Descriptor(bpf_map_get_fd_by_id(id))};
-        size = sizeof one.info;
-        if (one.map && bpf_obj_get_info_by_fd(one.map.get(), &one.info, &size) == 0)
-            maps.push_back(std::move(one));
+    for (const std::uint32_t id : map_ids_of(program).value_or(std::vector<std::uint32_t>{})) {
+        Descriptor map(bpf_map_get_fd_by_id(id));
+        const auto info = map ? info_of_map(map.get()) : failure("no map");
+        if (info) maps.push_back({.info = *info, .map = std::move(map)});
     }
     return maps;
 }
@@ -54,9 +46,8 @@ DeviceMap* find_map(std::vector<DeviceMap>& maps, std::string_view name) {
 }
 
 bool is_on_device(int program, unsigned ifindex) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(program, &info, &size) == 0 && info.ifindex == ifindex;
+    const auto info = info_of_program(program);
+    return info && info->ifindex == ifindex;
 }
 
 // The smallest of all programs says whether the device takes any; 0 or a negative errno.
@@ -97,11 +88,7 @@ Result<void> share_maps(bpf_object* object, std::vector<DeviceMap>& there, bool 
         if (bpf_map__is_internal(map)) continue;
         const DeviceMap* before = find_map(there, bpf_map__name(map));
         if (before == nullptr) continue;
-        const bpf_map_info& info = before->info;
-        const bool is_same = info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-                             info.value_size == bpf_map__value_size(map) &&
-                             info.max_entries == bpf_map__max_entries(map) &&
-                             info.map_flags == bpf_map__map_flags(map);
+        const bool is_same = shape_of(before->info) == shape_of(map);
         if (is_same) {
             if (const int error = bpf_map__reuse_fd(map, before->map.get()); error != 0)
                 return failure(std::string("share map ") + bpf_map__name(map) + ": " + errno_text(error),

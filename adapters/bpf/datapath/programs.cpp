@@ -2,9 +2,11 @@
 
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 #include "adapters/bpf/objects/object_file.hpp"
 #include "adapters/bpf/objects/refusal.hpp"
+#include "adapters/bpf/read_text.hpp"
 
 #include <bpf/bpf.h>
 #include <sodium.h>
@@ -12,9 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 namespace homeostat::bpf {
 
@@ -35,34 +35,9 @@ std::string difference(const MapShape& a, const MapShape& b) {
     return {};
 }
 
-MapShape shape_of(const bpf_map* map) {
-    return {.type = bpf_map__type(map),
-            .key_size = bpf_map__key_size(map),
-            .value_size = bpf_map__value_size(map),
-            .max_entries = bpf_map__max_entries(map),
-            .flags = bpf_map__map_flags(map)};
-}
-
-Result<bpf_map_info> info_of_map(int descriptor) {
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
-        return failure("ask about a map: " + errno_text(error), -error);
-    return info;
-}
-
 bool is_same_map(int a, int b) {
-    const auto first = info_of_map(a);
-    const auto second = info_of_map(b);
-    return first && second && first->id == second->id;
-}
-
-MapShape shape_of(const bpf_map_info& info) {
-    return {.type = info.type,
-            .key_size = info.key_size,
-            .value_size = info.value_size,
-            .max_entries = info.max_entries,
-            .flags = info.map_flags};
+    const std::uint32_t id = id_of_map(a);
+    return id != 0 && id == id_of_map(b);
 }
 
 Result<std::string> function_of(const ProgramSource& source) {
@@ -76,22 +51,6 @@ Result<std::string> function_of(const ProgramSource& source) {
     return failure("program " + source.name + ": object " + source.path + " has " +
                    (source.function.empty() ? "several programs; name one of " + list
                                             : "no program " + source.function + "; it has " + list));
-}
-
-Result<std::uint32_t> program_id(int descriptor) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
-        return failure("ask for a program's id: " + errno_text(error), -error);
-    return info.id;
-}
-
-Result<std::string> read_object(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream bytes;
-    bytes << file.rdbuf();
-    if (!file) return failure("read " + path + ": " + errno_text(errno), errno);
-    return bytes.str();
 }
 
 // Names what the program is made of; a program's tag does not tell of its .rodata.
@@ -112,10 +71,26 @@ std::string version_of(const ProgramSource& source, std::string_view bytes, cons
 
 } // namespace
 
+MapShape shape_of(const bpf_map* map) {
+    return {.type = bpf_map__type(map),
+            .key_size = bpf_map__key_size(map),
+            .value_size = bpf_map__value_size(map),
+            .max_entries = bpf_map__max_entries(map),
+            .flags = bpf_map__map_flags(map)};
+}
+
+MapShape shape_of(const bpf_map_info& info) {
+    return {.type = info.type,
+            .key_size = info.key_size,
+            .value_size = info.value_size,
+            .max_entries = info.max_entries,
+            .flags = info.map_flags};
+}
+
 Result<ProgramObject> read_program(const ProgramSource& source) {
     const auto function = function_of(source);
     if (!function) return std::unexpected(function.error());
-    auto bytes = read_object(source.path);
+    auto bytes = read_text(source.path);
     if (!bytes) return std::unexpected(bytes.error());
     std::string version = version_of(source, *bytes, *function);
     return ProgramObject{std::move(*bytes), *function, std::move(version)};
@@ -154,7 +129,7 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     const auto function = function_of(source);
     if (!function) return std::unexpected(function.error());
     const std::string what = "load program " + source.name + " (" + *function + " of " + source.path + "): ";
-    const auto bytes = read_object(source.path);
+    const auto bytes = read_text(source.path);
     if (!bytes) return failure(what + bytes.error().what, bytes.error().number);
     const std::string version = version_of(source, *bytes, *function);
 
@@ -180,10 +155,10 @@ Result<void> LoadedPrograms::load_one(const ProgramSource& source) {
     if (!twin) twin = keep_program(loaded, source.twin, twin_of(version));
     if (!program) return failure(what + program.error().what, program.error().number);
     if (!twin) return failure(what + twin.error().what, twin.error().number);
-    const auto id = program_id(*program);
-    if (!id) return std::unexpected(id.error());
+    const auto info = info_of_program(*program);
+    if (!info) return std::unexpected(info.error());
     programs_.emplace(source.name,
-                      Program{*program, *id, version, *source.layout->kind_of(*function), *twin});
+                      Program{*program, info->id, version, *source.layout->kind_of(*function), *twin});
     sources_.emplace(source.name, source);
     return {};
 }
@@ -364,10 +339,10 @@ Result<void> LoadedPrograms::take_up_attached() {
     const auto program = take_up(version, true);
     if (!program)
         return failure("take up program " + version + ": " + program.error().what, program.error().number);
-    const auto id = program_id(*program);
-    if (!id) return std::unexpected(id.error());
+    const auto info = info_of_program(*program);
+    if (!info) return std::unexpected(info.error());
     const auto twin = take_up(twin_of(version), true);
-    programs_.emplace(name, Program{*program, *id, version, ProgramKind::xdp, twin.value_or(-1)});
+    programs_.emplace(name, Program{*program, info->id, version, ProgramKind::xdp, twin.value_or(-1)});
     return {};
 }
 

@@ -54,6 +54,8 @@ struct MapShape {
 
     bool operator==(const MapShape&) const = default;
 };
+MapShape shape_of(const bpf_map* map);       // as its object defines it
+MapShape shape_of(const bpf_map_info& info); // as the kernel has it
 
 // A map that the attached program works on and the loaded ones define differently: they have one of their
 // own, which takes the place of the old one when one of them takes the place of the attached program.

@@ -16,7 +16,6 @@
 #include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 namespace homeostat::bpf {
 
@@ -146,18 +145,11 @@ Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifinde
     return owner;
 }
 
-std::string version_in(const std::string& programs, std::uint32_t id) {
-    for (const std::string& path : files_in(programs)) {
-        const Descriptor program(bpf_obj_get(path.c_str()));
-        if (program && id_of_program(program.get()) == id) return version_of_pin(path);
-    }
-    return {};
-}
-
 std::string version_of(const Owner& owner, std::uint32_t id) {
     for (const std::string& pin : owner.pins)
-        if (std::string version = version_in(fs::path(pin).parent_path() / "programs", id); !version.empty())
-            return version;
+        if (auto held = find_pinned(KernelPort(), fs::path(pin).parent_path() / "programs", id);
+            !held.version.empty())
+            return held.version;
     return {};
 }
 
@@ -166,18 +158,16 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
     surveyed.hook = std::move(hook);
     surveyed.id = id;
     const Descriptor program(bpf_prog_get_fd_by_id(id));
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    if (program && bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0) {
-        surveyed.name = info.name;
-        for (const unsigned char byte : info.tag) {
+    if (const auto info = program ? info_of_program(program.get()) : failure("no program")) {
+        surveyed.name = info->name;
+        for (const unsigned char byte : info->tag) {
             std::array<char, 3> text{};
             std::snprintf(text.data(), text.size(), "%02x", byte);
             surveyed.tag += text.data();
         }
-        surveyed.loaded_unix_ms = unix_ms_of_boot_ns(info.load_time);
-        surveyed.run_count = info.run_cnt;
-        surveyed.run_ns = info.run_time_ns;
+        surveyed.loaded_unix_ms = unix_ms_of_boot_ns(info->load_time);
+        surveyed.run_count = info->run_cnt;
+        surveyed.run_ns = info->run_time_ns;
     }
     surveyed.owner = owner_of(host, surveyed, ifindex);
     if (surveyed.owner.kind == Owner::Kind::homeostat) surveyed.version = version_of(surveyed.owner, id);
@@ -186,10 +176,8 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
 
 // By the manifest of the instance that owns the program.
 std::int64_t attached_since(const Host& host, const SurveyedProgram& program, const std::string& interface) {
-    std::ifstream file(host.state + "/" + program.owner.instance + "/manifest");
-    std::ostringstream text;
-    text << file.rdbuf();
-    const auto manifest = read_manifest(text.str());
+    const auto manifest =
+        manifest_of({.name = program.owner.instance, .bpffs = host.bpffs, .state = host.state});
     if (!manifest) return 0;
     const auto known = manifest->interfaces.find(interface);
     if (known == manifest->interfaces.end()) return 0;
@@ -212,7 +200,7 @@ void own_filter(const Host& host, const std::string& interface, const Filter& fi
         if (filter_of(pins, 0).handle != filter.handle || !fs::exists(pins.folder(), error)) continue;
         program.owner.kind = Owner::Kind::homeostat;
         program.owner.instance = instance;
-        program.version = version_in(pins.programs(), program.id);
+        program.version = find_pinned(KernelPort(), pins.programs(), program.id).version;
     }
 }
 

@@ -1,7 +1,9 @@
 #include "adapters/bpf/datapath/tc_link.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/tcx.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -34,12 +36,16 @@ Result<TcLink> TcLink::attach(const KernelPort& kernel, const InterfacePins& pin
         return failure("attach to " + place_text(place.direction, place.interface) + ": " +
                            created.error().what,
                        created.error().number);
-    auto held = link.hold(program);
-    if (held) held = link.verify(link.program_id_);
-    if (held) return link;
+    auto held = hold(program);
+    auto shown = held ? link.verify(held->id) : std::unexpected(held.error());
+    if (shown) {
+        link.held_ = std::move(*held);
+        return link;
+    }
     // What is not as it was meant must not stay.
     const auto removed = link.remove();
-    return failure(held.error().what + (removed ? "" : "; and " + removed.error().what), held.error().number);
+    return failure(shown.error().what + (removed ? "" : "; and " + removed.error().what),
+                   shown.error().number);
 }
 
 Result<void> TcLink::create(int program, const Place& place) {
@@ -85,14 +91,7 @@ Result<std::optional<TcLink>> TcLink::adopt(const KernelPort& kernel, const Inte
     const auto there = link.is_there();
     if (!there) return std::unexpected(there.error());
     if (!*there) return std::nullopt;
-    link.program_id_ = link.shown_id();
-    for (const std::string& path : files_in(pins.programs())) {
-        Descriptor program(kernel.open_pin(path));
-        if (!program || id_of_program(program.get()) != link.program_id_) continue;
-        link.program_ = std::move(program);
-        link.version_ = version_of_pin(path);
-        break;
-    }
+    link.held_ = find_pinned(kernel, pins.programs(), link.shown_id());
     return link;
 }
 
@@ -100,17 +99,9 @@ Result<void> TcLink::take_off_elsewhere(const KernelPort& kernel, const Interfac
                                         TcDirection direction) {
     TcLink link(kernel, pins, ifindex, direction, Kind::tcx);
     link.link_ = Descriptor(kernel.open_pin(pins.tc_link(direction)));
-    bpf_link_info info{};
-    if (!link.link_ || kernel.link_info(link.link_.get(), info) != 0 || info.xdp.ifindex == 0) return {};
-    std::vector<std::uint32_t> shown;
-    if (info.xdp.ifindex == ifindex && (kernel.query_tcx(ifindex, hook_of(direction), shown) != 0 ||
-                                        std::ranges::find(shown, info.prog_id) != shown.end()))
-        return {};
-    return link.remove();
+    return is_tcx_elsewhere(kernel, link.link_, ifindex, hook_of(direction)) ? link.remove() : Result<void>{};
 }
 
-// A bare index may be that of another device in another network namespace, so the device must show the
-// program, too.
 Result<bool> TcLink::is_there() const {
     const auto unasked = [&](int error) {
         return failure("ask what is at " + where() + ": " + errno_text(error), -error);
@@ -122,14 +113,8 @@ Result<bool> TcLink::is_there() const {
         if (error == 0 || error == -ENOENT || error == -EINVAL || error == -ENODEV) return error == 0;
         return unasked(error);
     }
-    bpf_link_info info{};
-    if (const int error = kernel_->link_info(link_.get(), info); error != 0) return unasked(error);
-    // The TCX part of the union begins as the XDP part does: with the ifindex, 0 for a link that is dead.
-    if (info.xdp.ifindex != ifindex_) return false;
-    std::vector<std::uint32_t> shown;
-    if (const int error = kernel_->query_tcx(ifindex_, hook_of(direction_), shown); error != 0)
-        return unasked(error);
-    return std::ranges::find(shown, info.prog_id) != shown.end();
+    const auto there = is_tcx_on(*kernel_, link_, ifindex_, hook_of(direction_));
+    return there ? there : unasked(there.error().number);
 }
 
 // What cannot be asked at the moment is taken to be as it was.
@@ -146,21 +131,12 @@ std::uint32_t TcLink::shown_id() const {
 
 Result<void> TcLink::require_ours() const {
     const std::uint32_t id = shown_id();
-    if (!version_.empty() && id == program_id_) return {};
+    if (!held_.version.empty() && id == held_.id) return {};
     const std::string name = program_name(id);
     return failure(where() + " holds program " + std::to_string(id) +
                        (name.empty() ? "" : " (" + name + ")") +
                        " in our place, which we did not put there: detach it, or stop whoever did",
                    EPERM);
-}
-
-Result<void> TcLink::hold(const PinnedProgram& program) {
-    auto held = duplicate(program.descriptor);
-    if (!held) return std::unexpected(held.error());
-    program_ = std::move(*held);
-    program_id_ = id_of_program(program.descriptor);
-    version_ = program.version;
-    return {};
 }
 
 Result<void> TcLink::put(int program, int old_program) {
@@ -178,16 +154,19 @@ Result<void> TcLink::put(int program, int old_program) {
 }
 
 Result<void> TcLink::update(const PinnedProgram& program) {
-    if (version_.empty() || program.version == version_ || kind_ == Kind::clsact)
+    if (held_.version.empty() || program.version == held_.version || kind_ == Kind::clsact)
         if (auto ours = require_ours(); !ours) return ours;
-    if (program.version == version_) return {};
-    auto before = duplicate(program_.get());
+    if (program.version == held_.version) return {};
+    auto before = duplicate(held_.descriptor.get());
     if (!before) return std::unexpected(before.error());
     if (auto done = put(program.descriptor, before->get()); !done) return done;
     const auto shown = verify(id_of_program(program.descriptor));
     const auto back = shown ? Result<void>{} : put(before->get(), program.descriptor);
-    if (shown || !back)
-        if (auto held = hold(program); !held) return held;
+    if (shown || !back) {
+        auto held = hold(program);
+        if (!held) return std::unexpected(held.error());
+        held_ = std::move(*held);
+    }
     if (shown) return {};
     return failure(shown.error().what + (back ? "" : "; and going back failed: " + back.error().what),
                    shown.error().number);
@@ -199,13 +178,7 @@ Result<void> TcLink::remove() {
         if (error == 0 || error == -ENOENT) return {};
         return failure("remove the filter at " + where() + ": " + errno_text(error), -error);
     }
-    const int detached = kernel_->detach_link(link_.get());
-    if (detached != 0 && detached != -ENOLINK)
-        return failure("detach the link at " + where() + ": " + errno_text(detached), -detached);
-    const int unpinned = kernel_->unpin(pins_.tc_link(direction_));
-    link_ = Descriptor();
-    if (unpinned == 0 || unpinned == -ENOENT) return {};
-    return failure("unpin the link at " + where() + ": " + errno_text(unpinned), -unpinned);
+    return remove_tcx(*kernel_, link_, pins_.tc_link(direction_), "the link at " + where());
 }
 
 Result<void> TcLink::verify(std::uint32_t program_id) const {

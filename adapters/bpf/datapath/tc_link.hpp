@@ -7,7 +7,7 @@
 
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
-#include "adapters/bpf/datapath/xdp_link.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/datapath.hpp"
@@ -53,7 +53,7 @@ class TcLink {
     // The program that it holds now, as the kernel says; 0 where that cannot be asked.
     std::uint32_t shown_id() const;
     // After remove(): whether the kernel shows the program nevertheless.
-    bool shows() const { return verify(program_id_).has_value(); }
+    bool shows() const { return verify(held_.id).has_value(); }
     // Fails where it holds another program than we put there.
     Result<void> require_ours() const;
     // Each packet is seen by the old program or by the new one. Of TCX, the kernel compares with the old one;
@@ -64,8 +64,8 @@ class TcLink {
     Kind kind() const { return kind_; }
     TcDirection direction() const { return direction_; }
     unsigned ifindex() const { return ifindex_; }
-    std::uint32_t program_id() const { return program_id_; }
-    const std::string& version() const { return version_; } // "" where it is not one of ours
+    std::uint32_t program_id() const { return held_.id; }
+    const std::string& version() const { return held_.version; } // "" where it is not one of ours
 
   private:
     TcLink(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, TcDirection direction, Kind kind)
@@ -76,7 +76,6 @@ class TcLink {
     Result<void> create(int program, const Place& place);
     Result<void> create_filter(int program);
     Result<void> put(int program, int old_program);
-    Result<void> hold(const PinnedProgram& program);
     Result<void> verify(std::uint32_t program_id) const;
 
     const KernelPort* kernel_;
@@ -84,10 +83,8 @@ class TcLink {
     unsigned ifindex_;
     TcDirection direction_;
     Kind kind_;
-    Descriptor link_;    // of TCX
-    Descriptor program_; // that it holds; none where it is not one of ours
-    std::uint32_t program_id_ = 0;
-    std::string version_;
+    Descriptor link_; // of TCX
+    HeldProgram held_;
 };
 
 } // namespace homeostat::bpf

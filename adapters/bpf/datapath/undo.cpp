@@ -6,6 +6,7 @@
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/overloaded.hpp"
 
@@ -99,10 +100,8 @@ Result<void> restore(const KernelPort& kernel, const InterfacePins& pins, const 
     const Descriptor map(kernel.open_pin(undo.is_next ? pins.next_map(undo.map) : pins.map(undo.map)));
     if (undo.is_next && map.get() == -ENOENT) return {};
     if (!map) return failure(what + ": open its pin: " + errno_text(map.get()), -map.get());
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
-    if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != undo.key.size() ||
-        (undo.value && undo.value->size() < info.value_size))
+    const auto info = info_of_map(map.get());
+    if (!info || info->key_size != undo.key.size() || (undo.value && undo.value->size() < info->value_size))
         return failure(what + ": it is no longer the map that was written", EINVAL);
     const int error = undo.value ? kernel.write_entry(map.get(), undo.key.data(), undo.value->data())
                                  : kernel.delete_entry(map.get(), undo.key.data());

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <tuple>
 
 namespace homeostat::bpf {
 
@@ -77,16 +76,6 @@ std::string reason(int error, const std::string& cause) {
     return errno_text(error) + (cause.empty() ? "" : ": " + cause) + capability_hint(error);
 }
 
-// The pinned program with this id, and its pin's name; empty where there is none.
-std::pair<Descriptor, std::string> pinned_program(const KernelPort& kernel, const InterfacePins& pins,
-                                                  std::uint32_t id) {
-    for (const std::string& path : files_in(pins.programs())) {
-        Descriptor program(kernel.open_pin(path));
-        if (program && id_of_program(program.get()) == id) return {std::move(program), version_of_pin(path)};
-    }
-    return {};
-}
-
 } // namespace
 
 Hook hook_of(XdpMode mode) {
@@ -126,26 +115,12 @@ Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const 
     return all->empty() ? std::nullopt : std::optional(all->front());
 }
 
-std::string program_name(std::uint32_t program_id) {
-    const Descriptor program(bpf_prog_get_fd_by_id(program_id));
-    if (!program) return {};
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 ? info.name : "";
-}
-
 std::string describe(const AttachedProgram& program) {
     const std::string name = program_name(program.id);
     const std::string_view known = name == "xdp_dispatcher" ? ", the dispatcher of libxdp" : "";
     return "program " + std::to_string(program.id) +
            (name.empty() ? "" : " (" + name + std::string(known) + ")") + " in mode " +
            std::string(to_text(program.mode));
-}
-
-std::uint32_t id_of_program(int program) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(program, &info, &size) == 0 ? info.id : 0;
 }
 
 Result<XdpLink> XdpLink::create(const KernelPort& kernel, const InterfacePins& pins,
@@ -164,7 +139,9 @@ Result<XdpLink> XdpLink::create(const KernelPort& kernel, const InterfacePins& p
                        error);
     }
     XdpLink link(kernel, pins, std::move(created), ifindex, mode);
-    if (auto held = link.hold(program); !held) return std::unexpected(held.error());
+    auto held = hold(program);
+    if (!held) return std::unexpected(held.error());
+    link.held_ = std::move(*held);
     return link;
 }
 
@@ -240,8 +217,7 @@ Result<std::optional<XdpLink>> XdpLink::adopt(const KernelPort& kernel, const In
     const auto there = std::ranges::find(*shown, info.prog_id, &AttachedProgram::id);
     if (there == shown->end()) return std::nullopt;
     link.mode_ = there->mode;
-    link.program_id_ = info.prog_id;
-    std::tie(link.program_, link.version_) = pinned_program(kernel, pins, info.prog_id);
+    link.held_ = find_pinned(kernel, pins.programs(), info.prog_id);
     return link;
 }
 
@@ -256,7 +232,7 @@ Result<bool> XdpLink::take_off_elsewhere(const KernelPort& kernel, const Interfa
         for (const std::uint32_t id : {shown.prog_id, shown.drv_prog_id, shown.skb_prog_id, shown.hw_prog_id})
             if (id == info.prog_id) return false;
     }
-    if (pinned_program(kernel, pins, info.prog_id).first)
+    if (find_pinned(kernel, pins.programs(), info.prog_id).descriptor)
         if (const int error = kernel.detach_link(link.get()); error != 0 && error != -ENOLINK)
             return failure("detach a link from a device that is no longer managed: " + errno_text(error),
                            -error);
@@ -278,7 +254,7 @@ bool XdpLink::is_live(unsigned ifindex) const {
 std::string XdpLink::other_program(std::uint32_t id) const {
     const std::string name = program_name(id);
     return "the link holds program " + std::to_string(id) + (name.empty() ? "" : " (" + name + ")") +
-           ", no longer " + std::to_string(program_id_) +
+           ", no longer " + std::to_string(held_.id) +
            " that we attached: somebody else changed it; detach it, or stop whoever did";
 }
 
@@ -286,24 +262,15 @@ Result<void> XdpLink::require_ours() const {
     bpf_link_info info{};
     if (const int error = kernel_->link_info(link_.get(), info); error != 0)
         return failure("ask about a link: " + errno_text(error), -error);
-    if (!version_.empty() && info.prog_id == program_id_) return {};
+    if (!held_.version.empty() && info.prog_id == held_.id) return {};
     return failure("update link: " + errno_text(EPERM) + ": " + other_program(info.prog_id), EPERM);
 }
 
-Result<void> XdpLink::hold(const PinnedProgram& program) {
-    auto held = duplicate(program.descriptor);
-    if (!held) return std::unexpected(held.error());
-    program_ = std::move(*held);
-    program_id_ = id_of_program(program.descriptor);
-    version_ = program.version;
-    return {};
-}
-
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
-    if (program.version == version_) return require_ours();
+    if (program.version == held_.version) return require_ours();
     auto held = duplicate(program.descriptor); // before anything is changed
     if (!held) return std::unexpected(held.error());
-    const int error = kernel_->update_link(link_.get(), program.descriptor, program_.get());
+    const int error = kernel_->update_link(link_.get(), program.descriptor, held_.descriptor.get());
     const std::int64_t accepted = monotonic_ns();
     if (error != 0) {
         // The kernel says EPERM not only where privileges are missing, but also where the link's program is
@@ -314,11 +281,10 @@ Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepte
                        -error);
     }
     const auto shown = verify(program.descriptor);
-    const int back = shown ? 0 : kernel_->update_link(link_.get(), program_.get(), program.descriptor);
+    const int back =
+        shown ? 0 : kernel_->update_link(link_.get(), held_.descriptor.get(), program.descriptor);
     if (shown || back != 0) {
-        program_ = std::move(*held);
-        program_id_ = id_of_program(program.descriptor);
-        version_ = program.version;
+        held_ = {std::move(*held), id_of_program(program.descriptor), program.version};
     }
     if (!shown)
         return failure(shown.error().what + (back == 0 ? "" : "; and going back failed: " + errno_text(back)),

@@ -3,7 +3,9 @@
 
 #include "adapters/bpf/datapath/attach_messages.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/descriptor.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/datapath.hpp"
 #include "knowledge/error.hpp"
@@ -35,20 +37,8 @@ Hook hook_of(XdpMode mode);
 // Whether programs of these modes may be on one interface at a time.
 bool coexist(XdpMode a, XdpMode b);
 
-// The program's name in the kernel (15 characters at most), or "" where that may not be asked.
-std::string program_name(std::uint32_t program_id);
-
 // "program 17 (xdp_pass) in mode skb"; libxdp's dispatcher, which runs several programs, is told as such.
 std::string describe(const AttachedProgram& program);
-
-// Of a program's descriptor; 0 where it is none.
-std::uint32_t id_of_program(int program);
-
-// A program, and the name of its pin (see instance.hpp).
-struct PinnedProgram {
-    int descriptor; // not owned
-    std::string version;
-};
 
 // A link that is pinned: the program stays attached when this object or its process ends, until remove().
 // Every change is read back: success is what the kernel shows. Move-only. Thread: that of the datapath.
@@ -88,11 +78,11 @@ class XdpLink {
     Result<void> require_ours() const;
 
     XdpMode mode() const { return mode_; }
-    std::uint32_t program_id() const { return program_id_; }
-    int program() const { return program_.get(); } // owned by the link; -1 where it is none of ours
+    std::uint32_t program_id() const { return held_.id; }
+    int program() const { return held_.descriptor.get(); } // owned by the link; -1 where it is none of ours
     unsigned ifindex() const { return ifindex_; }
     // "" where it holds a program that is not pinned by us.
-    const std::string& version() const { return version_; }
+    const std::string& version() const { return held_.version; }
 
     // Atomic: no packet passes without a program. Fails where the link's program is no longer the one that
     // was put there: the kernel compares them. On failure the old program goes on.
@@ -109,7 +99,6 @@ class XdpLink {
     XdpLink(const KernelPort& kernel, InterfacePins pins, Descriptor link, unsigned ifindex, XdpMode mode)
         : kernel_(&kernel), pins_(std::move(pins)), link_(std::move(link)), ifindex_(ifindex), mode_(mode) {}
     Result<void> verify(int program) const;
-    Result<void> hold(const PinnedProgram& program);
     std::string other_program(std::uint32_t id) const;
 
     const KernelPort* kernel_;
@@ -117,9 +106,7 @@ class XdpLink {
     Descriptor link_;
     unsigned ifindex_;
     XdpMode mode_;
-    Descriptor program_; // what the link holds; empty where that was none of ours
-    std::uint32_t program_id_ = 0;
-    std::string version_;
+    HeldProgram held_;
 };
 
 } // namespace homeostat::bpf

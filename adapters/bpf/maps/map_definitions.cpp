@@ -2,13 +2,12 @@
 
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
+#include "adapters/bpf/read_text.hpp"
 
 #include <boost/json.hpp>
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 namespace homeostat::bpf {
 
@@ -133,11 +132,9 @@ Result<MapDefinitions> read_map_definitions(std::string_view text) {
 Result<MapDefinitions> load_map_definitions(const std::string& path) {
     std::error_code error;
     if (!std::filesystem::exists(path, error)) return MapDefinitions{};
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) return failure("read " + path + ": " + errno_text(errno), errno);
-    auto definitions = read_map_definitions(text.str());
+    const auto text = read_text(path);
+    if (!text) return std::unexpected(text.error());
+    auto definitions = read_map_definitions(*text);
     if (!definitions)
         return failure(
             "read " + path + ": " + definitions.error().what +

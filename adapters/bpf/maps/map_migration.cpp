@@ -2,6 +2,7 @@
 
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 #include "adapters/bpf/objects/verdict.hpp"
 #include "bpf/map_merge.h"
@@ -70,18 +71,17 @@ map_merge_plan to_kernel(const MigrateMap& plan) {
 }
 
 Result<void> check_map(int descriptor, const MapLayout& expected) {
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
-        return failure("ask for the map's sizes: " + errno_text(error), -error);
-    if (info.key_size == expected.key.size && info.value_size == expected.value.size &&
-        info.max_entries == expected.max_entries)
+    const auto info = info_of_map(descriptor);
+    if (!info)
+        return failure("ask for the map's sizes: " + errno_text(info.error().number), info.error().number);
+    if (info->key_size == expected.key.size && info->value_size == expected.value.size &&
+        info->max_entries == expected.max_entries)
         return {};
     const auto text = [](std::size_t key, std::size_t value, std::size_t entries) {
         return std::to_string(entries) + " entries of " + std::to_string(key) + " and " +
                std::to_string(value) + " bytes";
     };
-    return failure("the map has " + text(info.key_size, info.value_size, info.max_entries) + ", not " +
+    return failure("the map has " + text(info->key_size, info->value_size, info->max_entries) + ", not " +
                        text(expected.key.size, expected.value.size, expected.max_entries) +
                        " as its definition",
                    EINVAL);

@@ -1,6 +1,7 @@
 #include "adapters/bpf/objects/trial_load.hpp"
 
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
 #include "adapters/bpf/objects/object_file.hpp"
 
@@ -54,12 +55,6 @@ Result<void> share_maps(bpf_object* object, const bpf_object* maps) {
     return {};
 }
 
-std::uint32_t id_of_map(int descriptor) {
-    bpf_map_info info{};
-    std::uint32_t size = sizeof info;
-    return bpf_obj_get_info_by_fd(descriptor, &info, &size) == 0 ? info.id : 0;
-}
-
 template <class Name> std::string word(Name name) { return name != nullptr ? name : "unknown"; }
 
 std::vector<TrialMap> maps_of(const bpf_object* object) {
@@ -88,23 +83,20 @@ std::vector<std::string> names_of_maps(const bpf_object* object, const std::vect
 }
 
 Result<void> ask_about(const bpf_object* object, int descriptor, TrialProgram& told) {
-    bpf_prog_info info{};
-    std::uint32_t size = sizeof info;
-    if (const int error = bpf_obj_get_info_by_fd(descriptor, &info, &size); error != 0)
-        return failure("ask about program " + told.name + ": " + errno_text(error), -error);
-    told.id = info.id;
-    std::array<char, 2 * sizeof info.tag + 1> tag{};
-    told.tag = sodium_bin2hex(tag.data(), tag.size(), info.tag, sizeof info.tag);
-    told.instructions = static_cast<std::uint32_t>(info.xlated_prog_len / sizeof(bpf_insn));
-    told.verified_instructions = info.verified_insns;
-    std::vector<std::uint32_t> ids(info.nr_map_ids);
-    bpf_prog_info with_maps{};
-    with_maps.nr_map_ids = info.nr_map_ids;
-    with_maps.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
-    size = sizeof with_maps;
-    if (const int error = bpf_obj_get_info_by_fd(descriptor, &with_maps, &size); error != 0)
-        return failure("ask for the maps of program " + told.name + ": " + errno_text(error), -error);
-    told.maps = names_of_maps(object, ids);
+    const auto info = info_of_program(descriptor);
+    if (!info)
+        return failure("ask about program " + told.name + ": " + errno_text(info.error().number),
+                       info.error().number);
+    told.id = info->id;
+    std::array<char, 2 * sizeof info->tag + 1> tag{};
+    told.tag = sodium_bin2hex(tag.data(), tag.size(), info->tag, sizeof info->tag);
+    told.instructions = static_cast<std::uint32_t>(info->xlated_prog_len / sizeof(bpf_insn));
+    told.verified_instructions = info->verified_insns;
+    const auto ids = map_ids_of(descriptor);
+    if (!ids)
+        return failure("ask for the maps of program " + told.name + ": " + errno_text(ids.error().number),
+                       ids.error().number);
+    told.maps = names_of_maps(object, *ids);
     return {};
 }
 
