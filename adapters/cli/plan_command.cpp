@@ -116,7 +116,7 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
         if (program.id == xdp->program_id)
             text += program.owner.kind == bpf::Owner::Kind::homeostat
                         ? ", by homeostat " + program.owner.instance
-                        : ", not by homeostat";
+                        : ", not by homeostat (" + to_text(program.owner) + ")";
     return text + (is_outdated ? "; no program of the configuration, as it is now" : "");
 }
 

@@ -68,6 +68,7 @@ std::string owner_text(const Owner& owner) {
     std::string text(kind_text(owner.kind));
     if (owner.kind == Owner::Kind::homeostat) text += " " + owner.instance;
     if (owner.kind == Owner::Kind::unknown) text += " (to ask takes CAP_SYS_ADMIN)";
+    if (!owner.components.empty()) text += ", runs " + joined(owner.components);
     if (!owner.processes.empty()) text += ", held by " + joined(owner.processes);
     if (owner.kind == Owner::Kind::link && !owner.pins.empty()) text += ", pinned at " + joined(owner.pins);
     return text;
@@ -129,8 +130,9 @@ json::object program_json(const SurveyedProgram& program) {
             {"owner",
              {{"kind", kind_text(program.owner.kind)},
               {"instance", program.owner.instance},
-              {"pins", json::array(program.owner.pins.begin(), program.owner.pins.end())},
-              {"processes", json::array(program.owner.processes.begin(), program.owner.processes.end())}}}};
+              {"pins", json::value_from(program.owner.pins)},
+              {"processes", json::value_from(program.owner.processes)},
+              {"components", json::value_from(program.owner.components)}}}};
 }
 
 void print_json(const std::vector<SurveyedInterface>& interfaces) {

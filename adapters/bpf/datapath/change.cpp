@@ -183,9 +183,9 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (interface_.link && interface_.link->program_id() == (*shown)->id &&
         !interface_.link->version().empty())
         return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
+    const std::string what = describe(**shown) + ", " + whose(**shown, *ifindex);
     const auto foreign = find_foreign(kernel_, *ifindex, **shown);
     if (!foreign) return std::unexpected(foreign.error());
-    const std::string what = describe(**shown);
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     prepare_form(step.program, step.ladder, *ifindex);
@@ -202,9 +202,8 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     }
     if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
     end_gap(accepted_ns_);
-    notes_.push_back(interface_.name + ": replaced foreign " + what + ", attached " +
-                     (foreign->link ? "by link " + std::to_string(foreign->link_id) : "over netlink") +
-                     ": no XDP program for " + milliseconds_text(gap_->ns) + gap_text(*uncovered));
+    notes_.push_back(interface_.name + ": replaced foreign " + what + ": no XDP program for " +
+                     milliseconds_text(gap_->ns) + gap_text(*uncovered));
     return hand_over(*handover);
 }
 
@@ -230,12 +229,21 @@ Result<unsigned> Change::find_interface() {
     return ifindex;
 }
 
+// Asks all processes and BPF file systems of the host: milliseconds.
+std::string Change::whose(const AttachedProgram& foreign, unsigned ifindex) const {
+    const auto ownership = Ownership::of_host(instance_.place().bpffs);
+    const Owner owner = ownership.of(foreign.id, program_name(foreign.id), ifindex);
+    if (std::ranges::find(owner.pins, interface_.pins.link()) != owner.pins.end())
+        return "somebody put it into the link of this instance";
+    return to_text(owner);
+}
+
 Result<void> Change::refuse_foreign(unsigned ifindex) const {
     const auto shown = attached_program(ifindex, kernel_);
     if (!shown) return std::unexpected(shown.error());
     if (!*shown) return {};
-    return failure("foreign " + describe(**shown) +
-                       " is attached and is left alone; detach it with its own tool, or with 'ip link set " +
+    return failure("foreign " + describe(**shown) + " is attached and is left alone (" +
+                       whose(**shown, ifindex) + "); detach it with its own tool, or with 'ip link set " +
                        interface_.name + " " + off_word((*shown)->mode) +
                        " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
                    EBUSY);

@@ -6,6 +6,7 @@
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/datapath/owner.hpp"
 #include "adapters/bpf/datapath/undo.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "knowledge/datapath.hpp"
@@ -55,6 +56,7 @@ class Change {
     Result<void> perform(const DetachTc& step);
 
     Result<unsigned> find_interface();
+    std::string whose(const AttachedProgram& foreign, unsigned ifindex) const;
     Result<void> refuse_foreign(unsigned ifindex) const;
     Result<void> require_link(unsigned ifindex) const;
     Result<MapHandover> prepare_handover();

@@ -7,90 +7,18 @@
 
 #include <net/if.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <map>
-#include <set>
 
 namespace homeostat::bpf {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Link {
-    std::uint32_t id = 0;
-    std::uint32_t program = 0;
-    unsigned ifindex = 0;
-};
-
-// Those that hold a program on an interface. None where that may not be asked.
-std::optional<std::vector<Link>> links_of_host() {
-    std::vector<Link> links;
-    for (std::uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
-        const Descriptor link(bpf_link_get_fd_by_id(id));
-        if (!link && link.get() == -EPERM) return std::nullopt;
-        bpf_link_info info{};
-        if (!link || KernelPort().link_info(link.get(), info) != 0) continue;
-        // TCX's part of the union begins as that of XDP: with the ifindex.
-        links.push_back({info.id, info.prog_id, info.xdp.ifindex});
-    }
-    return links;
-}
-
-// By an entry of /proc/PID/fd: one that was opened by its pin has another name than the one that made the
-// link.
-bool is_link_descriptor(const fs::path& entry) {
-    std::error_code error;
-    const std::string target = fs::read_symlink(entry, error);
-    return target == "anon_inode:bpf_link" || target == "anon_inode:bpf-link";
-}
-
-// Paths below a BPF file system, by the id of the link that is pinned there.
-std::multimap<std::uint32_t, std::string> pinned_links(const std::string& root) {
-    std::multimap<std::uint32_t, std::string> pins;
-    std::error_code error;
-    const auto options = fs::directory_options::skip_permission_denied;
-    for (auto entry = fs::recursive_directory_iterator(root, options, error);
-         !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-        if (entry->is_directory(error)) continue;
-        const Descriptor pinned(bpf_obj_get(entry->path().c_str()));
-        bpf_link_info info{};
-        const bool is_link = pinned && is_link_descriptor("/proc/self/fd/" + std::to_string(pinned.get()));
-        if (is_link && KernelPort().link_info(pinned.get(), info) == 0) pins.emplace(info.id, entry->path());
-    }
-    return pins;
-}
-
-std::string first_line(const fs::path& file) {
-    std::ifstream stream(file);
-    std::string line;
-    std::getline(stream, line);
-    return line;
-}
-
-// "systemd (1)", by the id of the link that the process holds.
-std::multimap<std::uint32_t, std::string> holders_of_links() {
-    std::multimap<std::uint32_t, std::string> holders;
-    for (const std::string& process : files_in("/proc")) {
-        const std::string pid = process.substr(process.rfind('/') + 1);
-        if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-        for (const std::string& descriptor : files_in(process + "/fd")) {
-            if (!is_link_descriptor(descriptor)) continue;
-            std::ifstream info(process + "/fdinfo" + descriptor.substr(descriptor.rfind('/')));
-            for (std::string line; std::getline(info, line);)
-                if (line.starts_with("link_id:"))
-                    holders.emplace(static_cast<std::uint32_t>(std::strtoul(line.c_str() + 8, nullptr, 10)),
-                                    first_line(process + "/comm") + " (" + pid + ")");
-        }
-    }
-    return holders;
-}
 
 std::int64_t unix_ms_of_boot_ns(std::uint64_t boot_ns) {
     timespec wall{}, boot{};
@@ -106,44 +34,8 @@ std::int64_t unix_ms_of_boot_ns(std::uint64_t boot_ns) {
 struct Host {
     std::string bpffs;
     std::string state;
-    std::optional<std::vector<Link>> links;
-    std::multimap<std::uint32_t, std::string> pins;
-    std::multimap<std::uint32_t, std::string> holders;
+    Ownership ownership;
 };
-
-// The link that holds the program there. A bare index may be that of a device in another network namespace,
-// as of an anchor: a link that is pinned is believed before one that is not.
-const Link* link_of(const Host& host, std::uint32_t program, unsigned ifindex) {
-    const Link* found = nullptr;
-    for (const Link& link : *host.links)
-        if (link.program == program && link.ifindex == ifindex &&
-            (found == nullptr || host.pins.contains(link.id)))
-            found = &link;
-    return found;
-}
-
-Owner owner_of(const Host& host, const SurveyedProgram& program, unsigned ifindex) {
-    Owner owner;
-    if (!host.links) return owner;
-    owner.kind = Owner::Kind::netlink;
-    if (const Link* link = link_of(host, program.id, ifindex)) {
-        owner.kind = Owner::Kind::link;
-        const auto [first, last] = host.pins.equal_range(link->id);
-        for (auto pin = first; pin != last; ++pin) owner.pins.push_back(pin->second);
-        std::set<std::string> processes;
-        const auto [from, to] = host.holders.equal_range(link->id);
-        for (auto holder = from; holder != to; ++holder) processes.insert(holder->second);
-        owner.processes.assign(processes.begin(), processes.end());
-        for (const std::string& pin : owner.pins) {
-            if (!pin.starts_with(host.bpffs + "/")) continue;
-            owner.kind = Owner::Kind::homeostat;
-            owner.instance = pin.substr(host.bpffs.size() + 1);
-            owner.instance = owner.instance.substr(0, owner.instance.find('/'));
-        }
-    }
-    if (program.name == "xdp_dispatcher") owner.kind = Owner::Kind::dispatcher;
-    return owner;
-}
 
 std::string version_of(const Owner& owner, std::uint32_t id) {
     for (const std::string& pin : owner.pins)
@@ -169,7 +61,7 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
         surveyed.run_count = info->run_cnt;
         surveyed.run_ns = info->run_time_ns;
     }
-    surveyed.owner = owner_of(host, surveyed, ifindex);
+    surveyed.owner = host.ownership.of(id, surveyed.name, ifindex);
     if (surveyed.owner.kind == Owner::Kind::homeostat) surveyed.version = version_of(surveyed.owner, id);
     return surveyed;
 }
@@ -255,12 +147,7 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
             wanted.emplace_back(one->if_name);
         ::if_freenameindex(all);
     }
-    Host host{.bpffs = bpffs, .state = state, .links = links_of_host(), .pins = {}, .holders = {}};
-    if (host.links) {
-        host.pins = pinned_links("/sys/fs/bpf");
-        if (!bpffs.starts_with("/sys/fs/bpf/")) host.pins.merge(pinned_links(bpffs));
-        host.holders = holders_of_links();
-    }
+    const Host host{.bpffs = bpffs, .state = state, .ownership = Ownership::of_host(bpffs)};
     std::vector<SurveyedInterface> surveyed;
     for (const std::string& name : wanted) {
         auto interface = survey_interface(host, name);

@@ -2,30 +2,15 @@
 #pragma once
 
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/datapath/owner.hpp"
 #include "knowledge/datapath.hpp"
 #include "knowledge/error.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace homeostat::bpf {
-
-// Whose program it is, as far as the kernel tells.
-struct Owner {
-    enum class Kind {
-        homeostat,  // an instance of ours pins its link, or the filter is in its place
-        dispatcher, // libxdp's
-        link,       // a bpf_link of somebody's
-        netlink,    // as by `ip link` or `tc filter`: nobody holds it
-        unknown,    // to ask takes CAP_SYS_ADMIN
-    };
-    Kind kind = Kind::unknown;
-    std::string instance;               // of homeostat
-    std::vector<std::string> pins;      // of the link
-    std::vector<std::string> processes; // that hold the link: "systemd (1)"
-};
 
 struct SurveyedProgram {
     std::string hook; // "xdp skb", "xdp drv", "xdp hw", "tcx ingress", "tcx egress", "clsact ingress", …

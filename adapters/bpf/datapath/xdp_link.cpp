@@ -311,8 +311,17 @@ Result<void> XdpLink::verify(int program) const {
     const std::uint32_t id = id_of_program(program);
     const auto shown = attached_programs(ifindex_, *kernel_);
     if (!shown) return std::unexpected(shown.error());
-    for (const AttachedProgram& one : *shown)
-        if (one.id == id && one.mode == mode_) return {};
+    bpf_link_info info{};
+    if (const int error = kernel_->link_info(link_.get(), info); error != 0)
+        return failure("ask about a link: " + errno_text(error), -error);
+    const bool is_shown = std::ranges::any_of(
+        *shown, [&](const AttachedProgram& one) { return one.id == id && one.mode == mode_; });
+    if (is_shown && info.prog_id == id && info.xdp.ifindex == ifindex_) return {};
+    if (is_shown)
+        return failure("the kernel shows program " + std::to_string(id) + " but its link holds program " +
+                           std::to_string(info.prog_id) + " on the interface with index " +
+                           std::to_string(info.xdp.ifindex),
+                       EIO);
     return failure("the kernel accepted program " + std::to_string(id) + " in mode " +
                        std::string(to_text(mode_)) + " but shows " +
                        (shown->empty() ? "none" : describe(shown->front())),
