@@ -7,6 +7,7 @@
 #include "adapters/cli/operator_desk.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
+#include "knowledge/text.hpp"
 
 #include <net/if.h>
 
@@ -72,8 +73,7 @@ Result<bpf::ProgramSource> source_of(const Asked& asked) {
     auto layout = bpf::read_layout(asked.object);
     if (!layout) return std::unexpected(layout.error());
     const auto& functions = layout->programs;
-    std::string list;
-    for (const std::string& function : functions) list += (list.empty() ? "" : ", ") + function;
+    const std::string list = joined(functions);
     if (asked.function.empty() && functions.size() != 1)
         return failure(asked.object + " has several XDP programs; choose one with --function: " + list);
     if (!asked.function.empty() && std::ranges::find(functions, asked.function) == functions.end())

@@ -18,12 +18,6 @@ using control::Refused;
 
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
-
 // Fails on a member that is no string; those that are not there are "".
 Result<ChangeRequest> read_request(const json::object& object) {
     ChangeRequest request;
