@@ -10,7 +10,7 @@ usage: tests/run.sh [--preset NAME]... [--filter PATTERN] [--long] [--count NAME
 
   --preset NAME     only this preset: release, asan, tsan or fuzz; may be repeated. By default all of them:
                     release and asan run every test, tsan runs engine_runner_test, fuzz runs each fuzz target
-                    for ten seconds (longer: tests/fuzz/run.sh).
+                    for ten seconds (longer: tests/fuzz/run.sh). The next one is built while one is tested.
   --filter PATTERN  only test programs and system scripts whose name matches this shell pattern
   --long            the long forms of tests that have one: 1,000 times where it is 50 or 100 otherwise
   --count NAME=...  counts a check that was made before among the tests
@@ -26,6 +26,7 @@ failures=()
 logs=build/test-logs
 program_time_max=900s # for one test program or script
 fuzz_seconds=10        # for one fuzz target
+build_job=             # a process group
 
 fail() {
     failures+=("$1")
@@ -82,7 +83,7 @@ done
 [ ${#presets[@]} -gt 0 ] || presets=(release asan tsan fuzz)
 
 # Where this script itself ends unexpectedly, that is a failure too.
-trap 'fail "tests/run.sh (ended early)"; closing' EXIT
+trap 'stop_build; fail "tests/run.sh (ended early)"; closing' EXIT
 trap 'exit 130' INT TERM
 
 seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", to - from }'; }
@@ -97,18 +98,36 @@ run_logged() {
 
 show_log() { sed 's/^/    /' "$1" | tail -n "${2:-200}"; }
 
-build() {
-    local preset=$1 log=$logs/$1/build.log start=$EPOCHREALTIME
+# shellcheck disable=SC2317 # by the trap
+stop_build() { [ -z "$build_job" ] || kill -TERM -- "-$build_job"; }
+
+# Configures and builds, in the background; others go first where there are too few processors.
+start_build() {
+    local preset=$1 log=$logs/$1/build.log
     local targets=()
     [ "$preset" != tsan ] || targets=(--target engine_runner_test)
     echo "$preset: building ..."
-    if run_logged "$log.configure" cmake --preset "$preset" &&
-        run_logged "$log" cmake --build --preset "$preset" "${targets[@]}"; then
-        echo "$preset: built ($(seconds_since "$start"))"
+    build_start=$EPOCHREALTIME
+    set -m
+    {
+        run_logged "$log.configure" cmake --preset "$preset" &&
+            run_logged "$log" nice -n 10 cmake --build --preset "$preset" "${targets[@]}"
+        echo $? >"$log.code"
+    } &
+    build_job=$!
+    set +m
+}
+
+finish_build() {
+    local preset=$1 log=$logs/$1/build.log
+    wait "$build_job"
+    build_job=
+    if [ "$(cat "$log.code")" -eq 0 ]; then
+        echo "$preset: built ($(seconds_since "$build_start"))"
         return 0
     fi
     [ -s "$log" ] || cp "$log.configure" "$log"
-    echo "$preset: BUILD FAILED ($(seconds_since "$start")), the end of $log:"
+    echo "$preset: BUILD FAILED ($(seconds_since "$build_start")), the end of $log:"
     show_log "$log" 60
     fail "$preset: build"
     return 1
@@ -226,9 +245,8 @@ count_fuzz_target() {
     fi
 }
 
-run_preset() {
+test_preset() {
     local name names=()
-    build "$1" || return
     if [ "$1" = fuzz ]; then
         run_fuzz_targets
         return
@@ -239,6 +257,13 @@ run_preset() {
         # shellcheck disable=SC2254 # a pattern
         case $name in $filter) run_program "$1" "$name" ;; esac
     done
+    [ "$1" = release ] || return
+    export HOMEOSTAT=$PWD/build/release/homeostat
+    for script in tests/system/*.sh; do
+        [ -e "$script" ] || continue
+        # shellcheck disable=SC2254 # a pattern
+        case $(basename "$script") in $filter) run_system_script "$script" ;; esac
+    done
 }
 
 if ! configs/install-packages.sh build run test fuzz; then
@@ -246,15 +271,12 @@ if ! configs/install-packages.sh build run test fuzz; then
 fi
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 rm -rf "$logs"
-for preset in "${presets[@]}"; do
-    run_preset "$preset"
-    [ "$preset" = release ] || continue
-    export HOMEOSTAT=$PWD/build/release/homeostat
-    for script in tests/system/*.sh; do
-        [ -e "$script" ] || continue
-        # shellcheck disable=SC2254 # a pattern
-        case $(basename "$script") in $filter) run_system_script "$script" ;; esac
-    done
+start_build "${presets[0]}"
+for i in "${!presets[@]}"; do
+    finish_build "${presets[i]}"
+    built=$?
+    [ $((i + 1)) -ge ${#presets[@]} ] || start_build "${presets[i + 1]}"
+    [ "$built" -ne 0 ] || test_preset "${presets[i]}"
 done
 trap - EXIT
 [ $((passed + failed + skipped)) -gt 0 ] || fail "no test matches $filter"

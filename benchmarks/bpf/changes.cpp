@@ -47,12 +47,11 @@ struct Series {
     }
 };
 
-void print(std::vector<Series>& all) {
-    std::printf("%-64s %6s %10s %10s %10s\n", "microseconds", "times", "p50", "p99", "most");
-    for (Series& one : all) {
-        std::ranges::sort(one.ns);
-        std::printf("%-64s %6zu %10.1f %10.1f %10.1f\n", one.what.c_str(), one.ns.size(), one.at(0.5),
-                    one.at(0.99), one.at(1));
+void print(std::initializer_list<Series*> all) {
+    for (Series* one : all) {
+        std::ranges::sort(one->ns);
+        std::printf("%-64s %6zu %10.1f %10.1f %10.1f\n", one->what.c_str(), one->ns.size(), one->at(0.5),
+                    one->at(0.99), one->at(1));
     }
 }
 
@@ -64,29 +63,35 @@ std::int64_t time_of(const std::function<void()>& work) {
 
 const std::string object_folder = BPF_OBJECT_FOLDER;
 
+ProgramSource source(const char* name, const std::string& path, const char* function, const char* twin) {
+    return {name, path, function, twin, std::make_shared<const ObjectLayout>(must(read_layout(path)))};
+}
+
 std::vector<ProgramSource> programs() {
-    const auto source = [](const char* name, const char* object, const char* twin) {
-        const std::string path = object_folder + "/" + object;
-        return ProgramSource{name, path, "", twin,
-                             std::make_shared<const ObjectLayout>(must(read_layout(path)))};
-    };
-    return {source("counter", "xdp_counter.bpf.o", ""), source("guard", "xdp_guard.bpf.o", "tc_guard")};
+    return {source("counter", object_folder + "/xdp_counter.bpf.o", "", ""),
+            source("guard", object_folder + "/xdp_guard.bpf.o", "", "tc_guard")};
+}
+
+// Programs of TC.
+std::vector<ProgramSource> tc_programs() {
+    return {source("empty", BARE_LOOP_OBJECT, "empty_tc", ""),
+            source("other", BARE_LOOP_OBJECT, "bare_twin", "")};
 }
 
 // On a tmpfs, as /run is on a host.
 std::string state_folder() { return "/dev/shm/homeostat-bench-" + std::to_string(::getpid()); }
 
-// A datapath on the lab's interface with a program attached natively, and its own pins.
+// A datapath on the lab's interface, and its own pins.
 class Stage {
   public:
-    Stage(const std::string& pins, const std::string& name, bool anchored) : name_(name) {
+    Stage(const std::string& pins, const std::string& name, std::vector<ProgramSource> sources, Step first) {
         datapath_ = must(
             XdpDatapath::open({.place = {.name = name, .bpffs = pins + "/homeostat", .state = state_folder()},
-                               .anchored = anchored,
+                               .anchored = true,
                                .guard_kind = {},
                                .kernel = KernelPort()},
-                              programs(), {"lab0"}));
-        apply({AttachXdp{"guard", {XdpMode::drv}}});
+                              std::move(sources), {"lab0"}));
+        apply({std::move(first)});
     }
     ~Stage() {
         if (const auto detached = datapath_->detach_all(); !detached)
@@ -111,6 +116,15 @@ class Stage {
         }
     }
 
+    void replace_tc(Series& accepted, Series& whole) {
+        for (const char* program : {"other", "empty"}) {
+            const std::int64_t start = monotonic_ns();
+            const Outcome outcome = apply({ReplaceTc{TcDirection::ingress, program}});
+            accepted.ns.push_back(outcome.done_monotonic_ns - start);
+            whole.ns.push_back(monotonic_ns() - start);
+        }
+    }
+
     // Whole, and until the read-back after it has let the guard stand down.
     void switch_mode(Series& whole, Series& disarmed) {
         for (const XdpMode mode : {XdpMode::skb, XdpMode::drv}) {
@@ -123,19 +137,18 @@ class Stage {
     }
 
   private:
-    std::string name_;
     std::unique_ptr<XdpDatapath> datapath_;
 };
 
 // The same by the bare system call: two programs that are in the kernel's dispatcher, and one link.
 class BareLink {
   public:
-    explicit BareLink(bool anchored)
-        : loaded_(must(LoadedPrograms::load(programs()))), first_(must(loaded_.program("guard"))),
-          second_(must(loaded_.program("counter"))) {
+    BareLink(const std::vector<ProgramSource>& sources, Hook hook, bool anchored)
+        : loaded_(must(LoadedPrograms::load(sources))), first_(must(loaded_.program(sources[1].name))),
+          second_(must(loaded_.program(sources[0].name))) {
         const std::vector<int> both{first_.descriptor, second_.descriptor};
         if (anchored) anchors_ = must(Anchors::hold(both));
-        link_ = Descriptor(kernel_.create_link(first_.descriptor, ::if_nametoindex("lab0"), Hook::xdp_drv));
+        link_ = Descriptor(kernel_.create_link(first_.descriptor, ::if_nametoindex("lab0"), hook));
         if (!link_) throw std::runtime_error("attach: " + errno_text(link_.get()));
     }
     ~BareLink() { kernel_.detach_link(link_.get()); }
@@ -194,44 +207,73 @@ void two_ip_commands(Series& series) {
     must(lab::ip("link set lab0 xdpgeneric off"));
 }
 
+void time_xdp(const std::string& pins, int rounds) {
+    Series bare{"bpf_link_update, anchored, by itself"};
+    Series bare_read_back{"bpf_link_update, anchored, with a read-back between"};
+    Series replaced{"replace, anchored: until the kernel has taken it"};
+    Series read_back{"replace, anchored: until it is read back and written down"};
+    Series switched{"mode switch, anchored and guarded: whole"};
+    Series disarmed{"mode switch, and until the guard was disarmed by a read-back"};
+    {
+        BareLink link(programs(), Hook::xdp_drv, true);
+        for (int i = 0; i < rounds; ++i) link.replace(bare, false);
+        for (int i = 0; i < rounds; ++i) link.replace(bare_read_back, true);
+    }
+    {
+        Stage stage(pins, "xdp", programs(), AttachXdp{"guard", {XdpMode::drv}});
+        for (int i = 0; i < rounds; ++i) stage.replace(replaced, read_back);
+        for (int i = 0; i < rounds; ++i) stage.switch_mode(switched, disarmed);
+    }
+    print({&bare, &bare_read_back, &replaced, &read_back, &switched, &disarmed});
+}
+
+void time_xdp_without_anchors(int rounds) {
+    Series bare{"bpf_link_update, not anchored"};
+    Series switched{"detach and attach in the other mode, not anchored"};
+    Series commands{"two `ip link set` commands, to switch the mode"};
+    {
+        BareLink link(programs(), Hook::xdp_drv, false);
+        for (int i = 0; i < rounds / 10; ++i) link.replace(bare, false);
+        for (int i = 0; i < rounds / 10; ++i) link.switch_mode(switched);
+    }
+    for (int i = 0; i < rounds / 20; ++i) two_ip_commands(commands);
+    print({&bare, &switched, &commands});
+}
+
+void time_tc(const std::string& pins, int rounds) {
+    Series bare{"bpf_link_update of a TCX link"};
+    Series replaced{"replace a TC program: until the kernel has taken it"};
+    Series read_back{"replace a TC program: until it is read back and written down"};
+    {
+        BareLink link(tc_programs(), Hook::tcx_ingress, false);
+        for (int i = 0; i < rounds; ++i) link.replace(bare, false);
+    }
+    {
+        Stage stage(pins, "tc", tc_programs(), AttachTc{TcDirection::ingress, "empty"});
+        for (int i = 0; i < rounds; ++i) stage.replace_tc(replaced, read_back);
+    }
+    print({&bare, &replaced, &read_back});
+}
+
+void time_loads(int rounds) {
+    Series counter{"load of xdp_counter"}, bare_counter{"the same by libbpf alone"};
+    Series guard{"load of xdp_guard and its twin"}, bare_guard{"the same by libbpf alone"};
+    for (int i = 0; i < rounds / 10; ++i) {
+        load("counter", counter, bare_counter);
+        load("guard", guard, bare_guard);
+    }
+    print({&counter, &bare_counter, &guard, &bare_guard});
+}
+
 void run(int rounds) {
     const lab::Lab lab = must(lab::Lab::create("hbbench" + std::to_string(::getpid())));
     const lab::BpfMount pins = must(lab::BpfMount::create());
     const auto entered = must(lab.host.enter());
-    std::vector<Series> all{{"bpf_link_update, anchored, by itself"},
-                            {"bpf_link_update, anchored, with a read-back between"},
-                            {"replace, anchored: until the kernel has taken it"},
-                            {"replace, anchored: until it is read back and written down"},
-                            {"mode switch, anchored and guarded: whole"},
-                            {"mode switch, and until the guard was disarmed by a read-back"},
-                            {"bpf_link_update, not anchored"},
-                            {"detach and attach in the other mode, not anchored"},
-                            {"two `ip link set` commands, to switch the mode"},
-                            {"load of xdp_counter"},
-                            {"the same by libbpf alone"},
-                            {"load of xdp_guard and its twin"},
-                            {"the same by libbpf alone"}};
-    {
-        BareLink bare(true);
-        for (int i = 0; i < rounds; ++i) bare.replace(all[0], false);
-        for (int i = 0; i < rounds; ++i) bare.replace(all[1], true);
-    }
-    {
-        Stage stage(pins.path(), "anchored", true);
-        for (int i = 0; i < rounds; ++i) stage.replace(all[2], all[3]);
-        for (int i = 0; i < rounds; ++i) stage.switch_mode(all[4], all[5]);
-    }
-    {
-        BareLink bare(false);
-        for (int i = 0; i < rounds / 10; ++i) bare.replace(all[6], false);
-        for (int i = 0; i < rounds / 10; ++i) bare.switch_mode(all[7]);
-    }
-    for (int i = 0; i < rounds / 20; ++i) two_ip_commands(all[8]);
-    for (int i = 0; i < rounds / 10; ++i) {
-        load("counter", all[9], all[10]);
-        load("guard", all[11], all[12]);
-    }
-    print(all);
+    std::printf("%-64s %6s %10s %10s %10s\n", "microseconds", "times", "p50", "p99", "most");
+    time_xdp(pins.path(), rounds);
+    time_xdp_without_anchors(rounds);
+    time_tc(pins.path(), rounds);
+    time_loads(rounds);
     std::error_code error;
     std::filesystem::remove_all(state_folder(), error);
 }

@@ -77,31 +77,33 @@ Result<Descriptor> load_listener(int map) {
 
 void AttachMessages::Unmap::operator()(char* text) const { ::munmap(text, text_bytes_max); }
 
-Result<AttachMessages> AttachMessages::listen() {
-    const std::string what = "listen to the kernel's messages: ";
-    AttachMessages messages;
-    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-    messages.map_ =
-        Descriptor(bpf_map_create(BPF_MAP_TYPE_ARRAY, "attach_messages", 4, text_bytes_max, 1, &options));
-    if (!messages.map_) return failure(what + errno_text(messages.map_.get()), -messages.map_.get());
-    void* const text =
-        ::mmap(nullptr, text_bytes_max, PROT_READ | PROT_WRITE, MAP_SHARED, messages.map_.get(), 0);
-    if (text == MAP_FAILED) return failure(what + errno_text(errno), errno);
-    messages.text_.reset(static_cast<char*>(text));
-    auto program = load_listener(messages.map_.get());
-    if (!program) return failure(what + program.error().what, program.error().number);
-    messages.program_ = std::move(*program);
-    messages.link_ =
-        Descriptor(bpf_raw_tracepoint_open("bpf_xdp_link_attach_failed", messages.program_.get()));
-    if (!messages.link_)
-        return failure(what + (messages.link_.get() == -ENOENT ? "this kernel tells none"
-                                                               : errno_text(messages.link_.get())),
-                       -messages.link_.get());
-    return messages;
+const Result<void>& AttachMessages::listen() {
+    if (!listening_) listening_ = start();
+    return *listening_;
 }
 
-void AttachMessages::forget() { *text_ = '\0'; }
+Result<void> AttachMessages::start() {
+    const std::string what = "listen to the kernel's messages: ";
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+    map_ = Descriptor(bpf_map_create(BPF_MAP_TYPE_ARRAY, "attach_messages", 4, text_bytes_max, 1, &options));
+    if (!map_) return failure(what + errno_text(map_.get()), -map_.get());
+    void* const text = ::mmap(nullptr, text_bytes_max, PROT_READ | PROT_WRITE, MAP_SHARED, map_.get(), 0);
+    if (text == MAP_FAILED) return failure(what + errno_text(errno), errno);
+    text_.reset(static_cast<char*>(text));
+    auto program = load_listener(map_.get());
+    if (!program) return failure(what + program.error().what, program.error().number);
+    program_ = std::move(*program);
+    link_ = Descriptor(bpf_raw_tracepoint_open("bpf_xdp_link_attach_failed", program_.get()));
+    if (!link_)
+        return failure(what + (link_.get() == -ENOENT ? "this kernel tells none" : errno_text(link_.get())),
+                       -link_.get());
+    return {};
+}
 
-std::string AttachMessages::newest() const { return text_.get(); }
+void AttachMessages::forget() {
+    if (text_) *text_ = '\0';
+}
+
+std::string AttachMessages::newest() const { return text_ ? text_.get() : ""; }
 
 } // namespace homeostat::bpf

@@ -7,20 +7,22 @@
 #include "knowledge/error.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace homeostat::bpf {
 
-// Listens as long as it lives; costs nothing while nothing is refused. Move-only. Thread: that of the
-// datapath.
+// Listens from the first attachment on; that costs nothing while nothing is refused. Move-only. Thread: that
+// of the datapath.
 class AttachMessages {
   public:
-    // Takes a few milliseconds. Fails where the kernel has no such tracepoint, or does not let us listen.
-    static Result<AttachMessages> listen();
+    // Takes some milliseconds the first time, and so does the end. Fails where the kernel has no such
+    // tracepoint, or does not let us listen.
+    const Result<void>& listen();
 
     // Before an attempt.
     void forget();
-    // What was said since, to this process; "" for nothing.
+    // What was said since, to this process; "" for nothing, and where nobody listens.
     std::string newest() const;
 
   private:
@@ -28,6 +30,9 @@ class AttachMessages {
         void operator()(char* text) const;
     };
 
+    Result<void> start();
+
+    std::optional<Result<void>> listening_; // none: not tried yet
     Descriptor map_;
     std::unique_ptr<char, Unmap> text_; // the map's only value
     Descriptor program_;

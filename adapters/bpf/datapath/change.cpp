@@ -111,7 +111,7 @@ Result<void> Change::perform(const AttachXdp& step) {
     if (auto next = loaded(step.program, ProgramKind::xdp); !next) return std::unexpected(next.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
-    prepare_form(step.program, step.ladder, *ifindex);
+    prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
     // Resident from here on; where it cannot be, a switch will tell.
     follow_with_guard(kernel_, interface_, *ifindex);
@@ -149,7 +149,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
     if (auto ours = interface_.link->require_ours(); !ours) return ours;
-    prepare_form(step.program, step.ladder, *ifindex);
+    prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
     std::span<const XdpMode> ladder = step.ladder;
     Error refusals{"", EINVAL};
@@ -188,7 +188,7 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (!foreign) return std::unexpected(foreign.error());
     auto handover = prepare_handover();
     if (!handover) return std::unexpected(handover.error());
-    prepare_form(step.program, step.ladder, *ifindex);
+    prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto kept = keep(*foreign); !kept) return kept;
     const auto uncovered = cover_or_refuse(*next, step.gap, *ifindex);
     if (!uncovered) return std::unexpected(uncovered.error());
@@ -282,8 +282,11 @@ Result<PinnedProgram> Change::form_for(XdpMode mode, const std::string& program,
     return PinnedProgram{form.program.get(), form.version};
 }
 
-// Before anything live changes; where that fails, the rung of the ladder will tell.
-void Change::prepare_form(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex) {
+// Before anything live changes. Where the kernel's words cannot be had, its number must do; where the form
+// fails, the rung of the ladder will tell.
+void Change::prepare_attachment(const std::string& program, const std::vector<XdpMode>& ladder,
+                                unsigned ifindex) {
+    if (interface_.messages != nullptr) (void)interface_.messages->listen();
     if (std::ranges::find(ladder, XdpMode::hw) != ladder.end()) (void)form_for(XdpMode::hw, program, ifindex);
 }
 

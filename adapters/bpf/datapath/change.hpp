@@ -66,7 +66,7 @@ class Change {
     Result<bool> switch_beside(const std::string& program, std::span<const XdpMode>& ladder, unsigned ifindex,
                                Error& refusals);
     Result<PinnedProgram> form_for(XdpMode mode, const std::string& program, unsigned ifindex);
-    void prepare_form(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
+    void prepare_attachment(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     Result<void> copy_entries(const std::map<MapEntry, MapValue>& entries, int program);
     Result<void> copy_entry(const MapEntry& entry);
     bool is_offloaded() const { return interface_.link && interface_.link->mode() == XdpMode::hw; }

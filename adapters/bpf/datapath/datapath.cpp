@@ -182,7 +182,6 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
         !taken_back.empty())
         datapath->notes_.push_back(std::move(taken_back));
-    if (auto messages = AttachMessages::listen()) datapath->messages_ = std::move(*messages);
     if (auto watch = DeviceWatch::open())
         datapath->devices_ = std::move(*watch);
     else
@@ -244,7 +243,7 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                                .pins = pins,
                                .programs = std::move(*loaded),
                                .link = std::move(*link),
-                               .messages = messages_ ? &*messages_ : nullptr,
+                               .messages = &messages_,
                                .devices = devices_ ? &*devices_ : nullptr,
                                .guard = std::nullopt,
                                .guard_kind = options_.guard_kind,

@@ -129,7 +129,7 @@ class XdpDatapath final : public Datapath {
     DatapathOptions options_;
     std::optional<Instance> instance_;
     std::optional<DeviceWatch> devices_;
-    std::optional<AttachMessages> messages_; // none: attachments fail with a number and its known causes
+    AttachMessages messages_;
     std::vector<ManagedInterface> interfaces_;
     Anchors anchors_;
     std::map<std::string, Error, std::less<>> rejected_;

@@ -13,7 +13,6 @@
 #include <fstream>
 #include <linux/magic.h>
 #include <sstream>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -91,11 +90,21 @@ bool is_at(const Descriptor& file, const std::string& path) {
            open.st_ino == there.st_ino && open.st_dev == there.st_dev;
 }
 
+// Of the whole file. It belongs to the open file, not to the process.
+struct flock write_lock() {
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return lock;
+}
+
 Result<Descriptor> take_lock(const std::string& path) {
     Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock) return failure("open " + path + ": " + errno_text(errno), errno);
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return failure("lock " + path + ": " + errno_text(errno), errno);
+    struct flock wanted = write_lock();
+    if (::fcntl(lock.get(), F_OFD_SETLK, &wanted) != 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return failure("lock " + path + ": " + errno_text(errno), errno);
         std::array<char, 32> owner{};
         const ssize_t length = ::read(lock.get(), owner.data(), owner.size() - 1);
         return failure("another controller owns this instance" +
@@ -110,15 +119,11 @@ Result<Descriptor> take_lock(const std::string& path) {
     return lock;
 }
 
-// As the kernel lists the locks: to try to take it would be in the way of who wants it.
+// Asks only: to try to take it would be in the way of who wants it.
 bool is_locked(const std::string& path) {
-    struct stat file{};
-    if (::stat(path.c_str(), &file) != 0) return false;
-    const std::string inode = ":" + std::to_string(file.st_ino) + " ";
-    std::ifstream locks("/proc/locks");
-    for (std::string line; std::getline(locks, line);)
-        if (line.find(" FLOCK ") != std::string::npos && line.find(inode) != std::string::npos) return true;
-    return false;
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct flock wanted = write_lock();
+    return file && ::fcntl(file.get(), F_OFD_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK;
 }
 
 json::object entry_json(const MapEntry& entry, const MapValue& value) {

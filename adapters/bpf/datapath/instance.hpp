@@ -99,8 +99,8 @@ struct Journal {
     bool operator==(const Journal&) const = default;
 };
 
-// One owner at a time, by flock(2). Move-only; the lock goes with it, all else stays. Thread: none of its
-// own.
+// One owner at a time, by a lock of fcntl(2) that belongs to the open file. Move-only; the lock goes with it,
+// all else stays. Thread: none of its own.
 class Instance {
   public:
     // Makes the folders, takes the lock, and reads what is there. Fails, each with what to do: the BPF file

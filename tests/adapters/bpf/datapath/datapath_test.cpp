@@ -287,7 +287,7 @@ TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
               std::string::npos)
         << outcome.error;
     // Since Linux 6.6 in the kernel's own words, too.
-    if (AttachMessages::listen()) {
+    if (AttachMessages().listen()) {
         EXPECT_NE(outcome.error.find("the kernel says '"), std::string::npos) << outcome.error;
     }
 }
