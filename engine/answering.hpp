@@ -44,7 +44,7 @@ std::unexpected<Error> unknown(const std::string& what, const std::string& name,
 std::vector<std::string> names_of_adaptations(const EngineState& state);
 std::vector<std::string> names_of_symptoms(const EngineState& state);
 std::vector<std::string> names_of_signals(const EngineState& state);
-template <class T> std::vector<T> joined(std::vector<T> a, const std::vector<T>& b) {
+template <class T> std::vector<T> concatenated(std::vector<T> a, const std::vector<T>& b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;
 }

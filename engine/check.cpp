@@ -2,6 +2,7 @@
 
 #include "engine/facts.hpp"
 #include "knowledge/overloaded.hpp"
+#include "knowledge/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -33,12 +34,6 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
                        std::string otherwise) {
     const std::string meant = nearest(word, candidates);
     return meant.empty() ? std::move(otherwise) : "did you mean '" + meant + "'?";
-}
-
-std::string list_of(const std::vector<std::string>& words) {
-    std::string list;
-    for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
-    return list;
 }
 
 std::vector<std::string> field_names(const TypeLayout& type) { return names_of(type.fields); }
@@ -112,7 +107,7 @@ class Checker {
                 "'" + program.object + "' has no TC program '" + program.twin + "'",
                 suggestion(program.twin, known,
                            known.empty() ? "it has none; expected a function in SEC(\"tc\")"
-                                         : "there are: " + list_of(known)));
+                                         : "there are: " + joined(known)));
     }
 
     // None where that is not known, for a mistake that is told elsewhere.
@@ -143,7 +138,7 @@ class Checker {
             if (map == nullptr) {
                 const std::vector<std::string> known = names_of(object->second.maps);
                 mistake(config_.file, merge.at, "'" + program.object + "' has no map '" + merge.map + "'",
-                        suggestion(merge.map, known, "there are: " + list_of(known)));
+                        suggestion(merge.map, known, "there are: " + joined(known)));
                 continue;
             }
             if (merge.rule == MapMergeSpec::Rule::newest) check_stamp(merge, *map);
@@ -158,7 +153,7 @@ class Checker {
         mistake(config_.file, merge.stamp_at,
                 field == nullptr ? "the value of map '" + merge.map + "' has no field '" + merge.stamp + "'"
                                  : "'" + merge.stamp + "' is no unsigned integer of 4 or 8 bytes",
-                field == nullptr ? suggestion(merge.stamp, known, "there are: " + list_of(known))
+                field == nullptr ? suggestion(merge.stamp, known, "there are: " + joined(known))
                                  : "a stamp is one, and only grows");
     }
 
@@ -188,7 +183,7 @@ class Checker {
             mistake(file, at, "no program has a map '" + name + "'",
                     suggestion(name, known,
                                known.empty() ? "none of the programs has such maps"
-                                             : "there are: " + list_of(known)));
+                                             : "there are: " + joined(known)));
             return std::nullopt;
         }
         if ((found->map->kind == MapLayout::Kind::ringbuf) != ring ||
@@ -196,7 +191,7 @@ class Checker {
             mistake(file, at,
                     "map '" + name + "' is " +
                         (ring ? "no ring buffer" : "of a type that cannot be read here"),
-                    "there are: " + list_of(known));
+                    "there are: " + joined(known));
             return std::nullopt;
         }
         return found;
@@ -209,7 +204,7 @@ class Checker {
         const bool plain = known.size() == 1 && known.front().empty();
         mistake(config_.file, at, where + (field.empty() ? " is a struct" : " has no field '" + field + "'"),
                 plain ? "it is a plain number, without fields"
-                      : suggestion(field, known, "its fields are: " + list_of(known)));
+                      : suggestion(field, known, "its fields are: " + joined(known)));
         return nullptr;
     }
 
@@ -219,7 +214,7 @@ class Checker {
         if (!source.enumeration.empty() && object.enumeration(source.enumeration) == nullptr)
             mistake(config_.file, source.at, "the object has no enum '" + source.enumeration + "'",
                     suggestion(source.enumeration, names_of(object.enums),
-                               "its enums are: " + list_of(names_of(object.enums))));
+                               "its enums are: " + joined(names_of(object.enums))));
     }
 
     void check_metric(const FieldMetric& metric, const TypeLayout& type, const std::string& where) {
@@ -277,7 +272,7 @@ class Checker {
                 mistake(file, at,
                         name.empty() ? "the value of map '" + map + "' is a struct"
                                      : "the value of map '" + map + "' has no field '" + name + "'",
-                        suggestion(name, known, "its fields are: " + list_of(known)));
+                        suggestion(name, known, "its fields are: " + joined(known)));
             } else if (const auto written = write_number(*field, number, scratch); !written) {
                 mistake(file, at, "map '" + map + "': " + written.error().what);
             }
@@ -317,7 +312,7 @@ class Checker {
             return mistake(file, at, whose + why, "expected one such as 10.0.0.7 or 2001:db8::1");
         if (const EnumLayout* own = found.object->enumeration(field.enumeration))
             return mistake(file, at, whose + "'" + key + "' is not in enum " + own->name,
-                           suggestion(key, own->words(), "expected one of " + list_of(own->words())));
+                           suggestion(key, own->words(), "expected one of " + joined(own->words())));
         std::vector<std::string> words;
         for (const EnumLayout& enumeration : found.object->enums)
             std::ranges::move(enumeration.words(), std::back_inserter(words));

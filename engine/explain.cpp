@@ -181,9 +181,9 @@ void answer_explain(const Asked& asked, Answer& answer, Result<void>& result) {
     if (!named) return void(result = std::unexpected(named.error()));
     const bool is_adaptation = find_adaptation(asked.policies(), named->name) != nullptr;
     if (!is_adaptation && find_symptom(asked.policies(), named->name) == nullptr)
-        return void(result =
-                        unknown("adaptation or symptom", named->name,
-                                joined(names_of_adaptations(asked.state), names_of_symptoms(asked.state))));
+        return void(result = unknown(
+                        "adaptation or symptom", named->name,
+                        concatenated(names_of_adaptations(asked.state), names_of_symptoms(asked.state))));
     for (const Decided* decided :
          is_adaptation ? newest_of<Receipt>(asked, *named) : newest_of<SymptomChange>(asked, *named))
         explanations.push_back(is_adaptation ? explain_receipt(asked, *decided) : explain_change(*decided));

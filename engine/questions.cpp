@@ -98,9 +98,7 @@ std::string seen_text(const std::vector<SeenValue>& seen) {
             s.expression + (labels.empty() ? "" : " of " + to_text(labels)) + " = " + number_text(s.value);
         if (std::ranges::find(parts, part) == parts.end()) parts.push_back(std::move(part));
     }
-    std::string text;
-    for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
-    return text;
+    return joined(parts, "; ");
 }
 
 std::string steps_text(const std::vector<Step>& steps) {
@@ -194,7 +192,7 @@ Instant time_of(const Moment& moment, Instant now) {
 
 void answer_decisions(const Asked& asked, Answer& answer, Result<void>& result) {
     const Question& question = asked.question;
-    const auto known = joined(names_of_adaptations(asked.state), names_of_symptoms(asked.state));
+    const auto known = concatenated(names_of_adaptations(asked.state), names_of_symptoms(asked.state));
     const auto named = parse_named(question.text);
     const auto refusal = named ? refusal_of_name("adaptation or symptom", *named, known) : named.error();
     if (refusal) return void(result = std::unexpected(*refusal));

@@ -248,9 +248,9 @@ void answer_whynot(const Asked& asked, Answer& answer, Result<void>& result) {
     }
     const Symptom* symptom = find_symptom(asked.policies(), named->name);
     if (symptom == nullptr)
-        return void(result =
-                        unknown("adaptation or symptom", named->name,
-                                joined(names_of_adaptations(asked.state), names_of_symptoms(asked.state))));
+        return void(result = unknown(
+                        "adaptation or symptom", named->name,
+                        concatenated(names_of_adaptations(asked.state), names_of_symptoms(asked.state))));
     answer.what =
         why_not_raised(asked, *symptom, [&](const Labels& labels) { return named->matches(labels); });
 }

@@ -44,6 +44,15 @@ std::string printable(std::string_view text) {
     return result;
 }
 
+std::string joined(const std::vector<std::string>& words, std::string_view separator) {
+    std::string text;
+    for (const std::string& word : words) {
+        if (&word != &words.front()) text += separator;
+        text += word;
+    }
+    return text;
+}
+
 std::string one_a_line(const std::vector<std::string>& words) {
     std::string lines;
     for (const std::string& word : words) lines += "\n  " + word;

@@ -123,10 +123,14 @@ void lay(DesiredState& desired, const Attribute& attribute, const AttributeValue
 
 } // namespace
 
-Arbitration arbitrate(const DesiredState& baseline, std::vector<Overlay> overlays) {
+void rank(std::vector<Overlay>& overlays) {
     std::ranges::sort(overlays, [](const Overlay& a, const Overlay& b) {
         return std::tie(b.priority, a.adaptation, a.key) < std::tie(a.priority, b.adaptation, b.key);
     });
+}
+
+Arbitration arbitrate(const DesiredState& baseline, std::vector<Overlay> overlays) {
+    rank(overlays);
     Arbitration result{.desired = baseline, .because = {}, .lost = {}};
     std::map<Attribute, const Overlay*> winners;
     for (const Overlay& overlay : overlays) {

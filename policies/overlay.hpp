@@ -63,8 +63,11 @@ struct Arbitration {
     std::map<std::string, std::map<Labels, std::vector<LostAttribute>>> lost; // by adaptation and key
 };
 
-// Lays the overlays on the baseline. On each attribute the highest priority wins; of equal ones, the
-// adaptation that comes first by name, then the key that comes first in canonical order.
+// The one that wins comes first: the highest priority; of equal ones, the adaptation that comes first by
+// name, then the key that comes first in canonical order.
+void rank(std::vector<Overlay>& overlays);
+
+// Lays the overlays on the baseline. On each attribute the first one by rank wins.
 Arbitration arbitrate(const DesiredState& baseline, std::vector<Overlay> overlays);
 
 } // namespace homeostat

@@ -2,17 +2,14 @@
 
 #include "policies/adaptation.hpp"
 #include "policies/gates.hpp"
-#include "policies/overlay.hpp"
 #include "policies/receipts.hpp"
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace homeostat {
 
-namespace {
-
-// The overlays that count. One whose templates no longer bind, after a reload, lays nothing.
 std::vector<Overlay> active_overlays(const PolicySet& policies, const Knowledge& knowledge,
                                      const DesiredState& baseline) {
     std::vector<Overlay> overlays;
@@ -28,6 +25,8 @@ std::vector<Overlay> active_overlays(const PolicySet& policies, const Knowledge&
     }
     return overlays;
 }
+
+namespace {
 
 Receipt* receipt_of(Decisions& decisions, const std::string& adaptation, const Labels& key) {
     const auto found = std::ranges::find_if(decisions.receipts, [&](const Receipt& receipt) {

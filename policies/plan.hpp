@@ -4,10 +4,16 @@
 
 #include "knowledge/knowledge.hpp"
 #include "knowledge/receipt.hpp"
+#include "policies/overlay.hpp"
 #include "policies/plan_limits.hpp"
 #include "policies/policy_set.hpp"
 
 namespace homeostat {
+
+// The overlays that count, on the interfaces of the baseline. One whose templates no longer bind, after a
+// reload, lays nothing.
+std::vector<Overlay> active_overlays(const PolicySet& policies, const Knowledge& knowledge,
+                                     const DesiredState& baseline);
 
 // Moves every adaptation instance on, lays the overlays on the baseline and leaves the desired state in
 // Knowledge. `generation_changed`: lay them again even where no instance changed.

@@ -54,8 +54,8 @@ int read_filter(const nlmsghdr* message, void* data) {
 } // namespace
 
 int list_filters(unsigned ifindex, bool egress, std::vector<Filter>& filters) {
-    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
-    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return -errno;
+    const NetlinkSocket socket = open_netlink(NETLINK_ROUTE);
+    if (!socket) return -errno;
     alignas(nlmsghdr) std::array<char, 256> bytes{};
     nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());
     request->nlmsg_type = RTM_GETTFILTER;

@@ -7,6 +7,7 @@
 #include "adapters/cli/operator_desk.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
+#include "knowledge/text.hpp"
 
 #include <net/if.h>
 
@@ -63,8 +64,8 @@ struct Asked {
     std::string object; // or the name of a controller's program
     std::string function;
     std::string twin;
-    std::string modes; // the ladder, as it was written
-    std::vector<XdpMode> ladder;
+    std::string modes;           // the ladder, as it was written
+    std::vector<XdpMode> ladder; // empty where none was given
     std::optional<Duration> gap_max;
 };
 
@@ -72,8 +73,7 @@ Result<bpf::ProgramSource> source_of(const Asked& asked) {
     auto layout = bpf::read_layout(asked.object);
     if (!layout) return std::unexpected(layout.error());
     const auto& functions = layout->programs;
-    std::string list;
-    for (const std::string& function : functions) list += (list.empty() ? "" : ", ") + function;
+    const std::string list = joined(functions);
     if (asked.function.empty() && functions.size() != 1)
         return failure(asked.object + " has several XDP programs; choose one with --function: " + list);
     if (!asked.function.empty() && std::ranges::find(functions, asked.function) == functions.end())
@@ -98,7 +98,8 @@ Result<AttachedXdp> attached_here(bpf::XdpDatapath& datapath, const std::string&
 
 Result<Step> step_of(const ChangeCommand& command, const Asked& asked, bpf::XdpDatapath& datapath,
                      const std::string& program) {
-    if (command.name == "attach") return AttachXdp{program, asked.ladder};
+    if (command.name == "attach")
+        return AttachXdp{program, asked.ladder.empty() ? std::vector{XdpMode::drv} : asked.ladder};
     if (command.name == "replace") return ReplaceXdp{program};
     const auto there = attached_here(datapath, asked.interface);
     if (!there) return std::unexpected(there.error());
@@ -187,7 +188,9 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
             "a TC program of the object with the same verdicts, to stand in while the mode is switched");
     }
     if (command.name == attach.name)
-        add("mode", text()->value_name("MODES")->default_value("drv"), "modes to try from left to right");
+        add("mode", text()->value_name("MODES"),
+            "modes to try from left to right; where none are given, drv, or those of a controller's "
+            "baseline");
     if (command.name == switch_mode.name)
         add("max-gap", text()->value_name("DURATION"),
             "refuse where no twin covers the gap and it was longer, or is not known yet");

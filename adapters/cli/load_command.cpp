@@ -34,12 +34,6 @@ constexpr std::string_view notes =
 Exit code: 0 all of it was taken, 1 something was not, 2 the command was not understood.
 )";
 
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
-
 std::string line_of(const TrialProgram& program) {
     std::string line = "program " + program.name + ": " + program.kind;
     if (program.refusal) return line + ", refused: " + program.refusal->what;

@@ -6,7 +6,6 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace homeostat::cli {
@@ -17,12 +16,6 @@ using control::Refusal;
 using control::Refused;
 
 namespace {
-
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
 
 // Fails on a member that is no string; those that are not there are "".
 Result<ChangeRequest> read_request(const json::object& object) {
@@ -36,18 +29,9 @@ Result<ChangeRequest> read_request(const json::object& object) {
         if (!value->is_string()) return failure("'" + std::string(name) + "': expected a string");
         *text = std::string(value->as_string());
     }
-    constexpr std::array commands{"attach", "replace", "switch", "detach"};
-    if (std::ranges::find(commands, request.command) == commands.end())
+    if (!parse_request_kind(request.command))
         return failure("'command': expected attach, replace, switch or detach");
     return request;
-}
-
-Result<void> require_program(const Generation& generation, const std::string& program) {
-    if (std::ranges::find(generation.programs, program) != generation.programs.end()) return {};
-    return failure("'" + program + "' is no program of the running configuration, which has " +
-                   joined(generation.programs) +
-                   "; add it there as a [[program]] and start the controller anew, or stop the controller to "
-                   "attach an object file by hand");
 }
 
 // The attributes that the command sets, where an overlay lies on them.
@@ -106,43 +90,22 @@ Result<OperatorCommand> OperatorDesk::read(const EngineState& state, const Chang
     if (!request.instance.empty() && request.instance != instance_)
         return failure("this controller is instance " + instance_ + ", not " + request.instance +
                        "; name the socket of that one with --socket");
-    if (state.generation->shadow) return failure("the controller runs in shadow, and changes nothing");
-    const auto known = state.baseline.find(request.interface);
-    if (known == state.baseline.end()) {
-        std::vector<std::string> names;
-        for (const auto& [name, baseline] : state.baseline) names.push_back(name);
-        return failure("'" + request.interface +
-                       "' is no interface of the running configuration, which has " + joined(names) +
-                       "; add it there and start the controller anew");
-    }
-    DesiredInterface next = known->second;
-    const bool takes_program = request.command == "attach" || request.command == "replace";
-    if (takes_program)
-        if (auto there = require_program(*state.generation, request.program); !there)
-            return std::unexpected(there.error());
-    if (takes_program) next.program = request.program;
-    const auto actual = state.knowledge.actual.find(request.interface);
-    const bool has_program = actual != state.knowledge.actual.end() && actual->second.xdp;
-    if ((request.command == "replace" || request.command == "switch") && (!has_program || !next.program))
-        return failure("nothing is attached to " + request.interface +
-                       "; 'homeostat attach' attaches a program");
+    OperatorRequest asked{.kind = *parse_request_kind(request.command), // read_request has seen to it
+                          .interface = request.interface,
+                          .program = request.program,
+                          .ladder = {},
+                          .gap_max = {}};
     if (!request.modes.empty()) {
         auto ladder = parse_ladder(request.modes);
         if (!ladder) return std::unexpected(ladder.error());
-        next.ladder = std::move(*ladder);
+        asked.ladder = std::move(*ladder);
     }
     if (!request.gap_max.empty()) {
         const auto longest = parse_duration(request.gap_max);
         if (!longest) return std::unexpected(longest.error());
-        next.gap_max = *longest;
+        asked.gap_max = *longest;
     }
-    if (request.command == "detach") {
-        next.program.reset();
-        next.tc.clear();
-    }
-    std::string text = request.command + (takes_program ? " " + request.program : "");
-    if (!request.modes.empty()) text += (takes_program ? " in " : " to ") + ladder_text(next.ladder);
-    return OperatorCommand{request.interface, std::move(next), std::move(text)};
+    return command_of(state, asked);
 }
 
 void OperatorDesk::take(const EngineState& state, const json::object& request,

@@ -1,5 +1,7 @@
 #include "adapters/cli/question_json.hpp"
 
+#include "knowledge/text.hpp"
+
 #include <boost/json.hpp>
 
 namespace homeostat::cli {
@@ -82,10 +84,8 @@ Result<Question> read_question(const json::object& object) {
         question.kind = *known;
     } else {
         const std::vector<std::string> names = question_names();
-        std::string expected = nearest(kind, names);
-        if (expected.empty())
-            for (const std::string& name : names) expected += (expected.empty() ? "" : ", ") + name;
-        reader.mistake("ask", expected);
+        const std::string meant = nearest(kind, names);
+        reader.mistake("ask", meant.empty() ? joined(names) : meant);
     }
     question.text = reader.text("text");
     question.at = reader.moment("at");

@@ -2,6 +2,7 @@
 
 #include "adapters/cli/decision_json.hpp"
 #include "knowledge/overloaded.hpp"
+#include "knowledge/text.hpp"
 #include "policies/template.hpp"
 
 #include <boost/json.hpp>
@@ -19,17 +20,11 @@ json::object begin(std::string_view type, Instant now, std::uint64_t generation)
     return {{"type", type}, {"time", seconds_json(now)}, {"generation", generation}};
 }
 
-std::string joined(const std::vector<std::string>& parts) {
-    std::string text;
-    for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
-    return text;
-}
-
 std::string closed_gates(const Receipt& receipt) {
     std::vector<std::string> closed;
     for (const GateVerdict& gate : receipt.gates)
         if (!gate.open) closed.push_back(gate.gate + " (" + gate.detail + ")");
-    return joined(closed);
+    return joined(closed, "; ");
 }
 
 // Each value once: signals and symptoms may read the same ones.
@@ -43,7 +38,7 @@ std::string seen_text(const Receipt& receipt) {
     };
     for (const SymptomEvidence& evidence : receipt.symptoms) add(evidence.seen);
     if (receipt.expectation) add(receipt.expectation->seen);
-    return joined(parts);
+    return joined(parts, "; ");
 }
 
 LogLine symptom_line(const SymptomChange& change) {
@@ -62,7 +57,7 @@ LogLine receipt_line(const Receipt& receipt) {
     if (const std::string closed = closed_gates(receipt); !closed.empty())
         text += (receipt.action == Receipt::Action::wait ? ", held by " : ", because of ") + closed;
     for (const LostAttribute& lost : receipt.lost) text += ", loses " + lost.attribute + " to " + lost.winner;
-    if (receipt.action == Receipt::Action::apply) text += ", sets " + joined(receipt.sets);
+    if (receipt.action == Receipt::Action::apply) text += ", sets " + joined(receipt.sets, "; ");
     if (const std::string seen = seen_text(receipt); !seen.empty()) text += ", saw " + seen;
     // Neither is what its policy asks for.
     const bool is_held =

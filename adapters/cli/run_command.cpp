@@ -67,9 +67,7 @@ void check_interfaces(const ControllerConfig& config, Diagnostics& diagnostics) 
     const auto existing = rtnetlink::interface_names();
     for (const InterfaceSpec& interface : config.interfaces) {
         if (existing && std::ranges::find(*existing, interface.name) != existing->end()) continue;
-        std::string list;
-        if (existing)
-            for (const std::string& name : *existing) list += (list.empty() ? "" : ", ") + name;
+        const std::string list = existing ? joined(*existing) : "";
         // No guess here: a wrong one would put a program on somebody's only link.
         diagnostics.push_back(
             {.file = config.file,

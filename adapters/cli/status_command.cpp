@@ -3,6 +3,7 @@
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
 #include "adapters/cli/place.hpp"
+#include "knowledge/text.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/chrono.h>
@@ -41,12 +42,6 @@ where it did not.
 
 Exit code: 0 it was told, 1 something could not be asked, 2 the command was not understood.
 )";
-
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
 
 std::string_view kind_text(Owner::Kind kind) {
     switch (kind) {

@@ -1,6 +1,7 @@
 #include "engine/policy_test/check_case.hpp"
 
 #include "engine/policy_test/evidence_text.hpp"
+#include "knowledge/text.hpp"
 #include "policies/gates.hpp"
 #include "policies/interface_settings.hpp"
 #include "policies/promql/evaluate.hpp"
@@ -28,10 +29,8 @@ struct CaseCheck::Moment {
 
 namespace {
 
-std::string joined(const std::vector<std::string>& words, const std::string& none) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text.empty() ? none : text;
+std::string joined_or(const std::vector<std::string>& words, const std::string& none) {
+    return words.empty() ? none : joined(words);
 }
 
 bool same_value(double a, double b) {
@@ -43,13 +42,13 @@ bool same_value(double a, double b) {
 std::string samples_text(const std::vector<std::pair<Labels, double>>& samples) {
     std::vector<std::string> words;
     for (const auto& [labels, value] : samples) words.push_back(to_text(labels) + " = " + number_text(value));
-    return joined(words, "no sample");
+    return joined_or(words, "no sample");
 }
 
 std::string entries_text(const std::map<std::string, MapValue>& entries) {
     std::vector<std::string> words;
     for (const auto& [key, value] : entries) words.push_back(key + " = " + value_text(value));
-    return joined(words, "no entries");
+    return joined_or(words, "no entries");
 }
 
 bool is_decisive(Receipt::Action action) {
@@ -176,7 +175,7 @@ void CaseCheck::judge_symptoms(const Expectation& expectation, const Moment& mom
              .time = moment.now,
              .what = "symptom " + expected.instance.source.text,
              .expected = std::string(to_text(expected.state)),
-             .actual = joined(seen, "inactive"),
+             .actual = joined_or(seen, "inactive"),
              .evidence = symptom_evidence(expected.instance, moment.state, moment.instant)});
     }
 }
@@ -211,8 +210,8 @@ void CaseCheck::judge_active(const Expectation& expectation, const Moment& momen
     add({.at = expectation.at,
          .time = moment.now,
          .what = "active adaptations",
-         .expected = joined(wanted, "none"),
-         .actual = joined(seen, "none"),
+         .expected = joined_or(wanted, "none"),
+         .actual = joined_or(seen, "none"),
          .evidence = std::move(evidence)});
 }
 
@@ -234,7 +233,7 @@ void CaseCheck::judge_waits(const Expectation& expectation, const Moment& moment
              .time = moment.now,
              .what = "what " + expected.instance.source.text + " waits for",
              .expected = "gate " + expected.gate + " closed",
-             .actual = joined(seen, "it waits for nothing"),
+             .actual = joined_or(seen, "it waits for nothing"),
              .evidence = adaptation_evidence(expected.instance, moment.state, test_.start, moment.instant)});
     }
 }
@@ -255,7 +254,7 @@ void CaseCheck::judge_interface(const ExpectedInterface& expected, const Desired
         const auto because = moment.state.knowledge.desired_because.find(expected.interface);
         std::vector<std::string> evidence;
         if (because != moment.state.knowledge.desired_because.end())
-            evidence.push_back("desired because of " + joined(because->second, "the baseline"));
+            evidence.push_back("desired because of " + joined_or(because->second, "the baseline"));
         const auto target = moment.state.knowledge.targets.find(expected.interface);
         if (target != moment.state.knowledge.targets.end() && target->second.in_flight)
             evidence.emplace_back("a transaction is in flight");
@@ -360,8 +359,8 @@ void CaseCheck::judge_decisions(const Expectation& expectation, Duration last) {
     add({.at = expectation.at,
          .time = first != seen.end() ? first->time : until,
          .what = "decisions from " + to_text(from) + " until " + to_text(until),
-         .expected = joined(wanted_text, "none"),
-         .actual = joined(seen_text, "none"),
+         .expected = joined_or(wanted_text, "none"),
+         .actual = joined_or(seen_text, "none"),
          .evidence = difference(wanted_text, seen_text, same)});
 }
 
@@ -380,7 +379,7 @@ void CaseCheck::judge_messages(const Expectation& expectation, Duration last) {
                  .time = until,
                  .what = "messages from " + to_text(from) + " until " + to_text(until),
                  .expected = "one with '" + wanted.text + "'",
-                 .actual = joined(seen, "none"),
+                 .actual = joined_or(seen, "none"),
                  .evidence = {}});
     }
 }

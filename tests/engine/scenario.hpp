@@ -67,6 +67,7 @@ class Scenario {
     void reload(const std::vector<std::string>& policies);
     void fail_sensor(const std::string& error) { sensor_error_ = error; }
     void link(const std::string& interface, bool present);
+    void command(OperatorCommand command) { next_.commands.push_back(std::move(command)); }
 
     // A tick for each value of the longest script, from `from` on. Each line begins with its time.
     std::vector<std::string> play(const std::vector<ScriptedSeries>& script, Duration from = Duration{0},

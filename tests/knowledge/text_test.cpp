@@ -14,5 +14,12 @@ TEST(Printable, KeepsUtf8AndLineEndsAndEscapesTheRest) {
     EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80") << "beyond Unicode";
 }
 
+TEST(Joined, PutsTheSeparatorBetweenWordsAndNowhereElse) {
+    EXPECT_EQ(joined({}), "");
+    EXPECT_EQ(joined({"one"}), "one");
+    EXPECT_EQ(joined({"one", "two", "three"}), "one, two, three");
+    EXPECT_EQ(joined({"one", "", "three"}, "; "), "one; ; three") << "a word may be empty";
+}
+
 } // namespace
 } // namespace homeostat

@@ -74,6 +74,15 @@ TEST(Arbitration, OfEqualPrioritiesTheFirstNameWins) {
     EXPECT_EQ(arbitration.desired.at("eth0").program, "of a");
 }
 
+TEST(Arbitration, TheOverlayThatWinsComesFirstByRank) {
+    std::vector<Overlay> overlays{overlay("b", 1, {}), overlay("c", 9, {}), overlay("a", 1, {}, {{"x", "2"}}),
+                                  overlay("a", 1, {}, {{"x", "1"}})};
+    rank(overlays);
+    std::vector<std::string> names;
+    for (const Overlay& one : overlays) names.push_back(one.name());
+    EXPECT_THAT(names, ElementsAre("c{}", R"(a{x="1"})", R"(a{x="2"})", "b{}"));
+}
+
 TEST(Arbitration, OfOneAdaptationTheFirstKeyWins) {
     const Arbitration arbitration =
         arbitrate(two_interfaces(), {overlay("a", 1, {{program, "of 2"}}, {{"x", "2"}}),

@@ -7,6 +7,7 @@
 #include "adapters/lab/network.hpp"
 #include "adapters/rtnetlink/link_sensor.hpp"
 #include "engine/runner.hpp"
+#include "tests/long_run.hpp"
 
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
@@ -18,7 +19,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -31,8 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 const std::string managed = "up0";
 
-// tests/run.sh --long sets it.
-int cycles() { return std::getenv("HOMEOSTAT_LONG_TESTS") != nullptr ? 1'000 : 30; }
+int cycles() { return is_long_run() ? 1'000 : 30; }
 
 bpf::ProgramSource program(const std::string& name) {
     const std::string path = std::string(HOMEOSTAT_BINARY_DIR) + "/tests/bpf/twins.bpf.o";

@@ -47,6 +47,11 @@ TEST_F(Operator, ARunningControllerMakesItAndKeepsItAsTheBaseline) {
                 HasSubstr("is no program of the running configuration, which has counter, guard"));
     EXPECT_EQ(change({"detach", "lab0"}).code, 0);
     EXPECT_FALSE(attached());
+    const Finished again = change({"attach", "lab0", "guard"});
+    EXPECT_EQ(again.code, 0) << again.errors;
+    EXPECT_EQ(attached()->mode, XdpMode::skb) << "no mode was asked for, and the baseline's is skb by now";
+    EXPECT_EQ(change({"attach", "lab0", "guard", "--mode", "drv"}).code, 0);
+    EXPECT_EQ(attached()->mode, XdpMode::drv);
     controller.signal(SIGHUP);
     controller.await(outcome_with("counter"), "the configured baseline, after the reload");
     EXPECT_EQ(controller.stop(), 0);

@@ -56,9 +56,8 @@ Result<void> hold_here(std::span<const int> programs, std::vector<Descriptor>& l
                            (errno == EPERM ? "; it takes CAP_SYS_ADMIN" : ""),
                        errno);
     space = Descriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
-    if (!space || !socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0)
-        return failure("ask for anchors: " + errno_text(errno), errno);
+    const NetlinkSocket socket = space ? open_netlink(NETLINK_ROUTE) : nullptr;
+    if (!socket) return failure("ask for anchors: " + errno_text(errno), errno);
     const KernelPort kernel;
     for (std::size_t i = 0; i < std::min(programs.size(), anchors_max); ++i) {
         if (const int error = make_pair(socket.get(), i); error != 0)

@@ -31,6 +31,12 @@ bool brings_program(const Step& step) {
     return std::visit([](const auto& one) { return requires { one.program; }; }, step);
 }
 
+// The reasons of all modes are told, and the number is that of the last one.
+void add_refusal(Error& refusals, const Error& refused) {
+    refusals.what += (refusals.what.empty() ? "" : "; ") + refused.what;
+    refusals.number = refused.number;
+}
+
 } // namespace
 
 std::int64_t unix_ms() {
@@ -72,34 +78,28 @@ Result<void> Change::run(const std::vector<Step>& steps) {
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
 }
 
-Result<void> Change::perform(const SetMapEntry& step) {
-    const auto map = interface_.programs.map(step.entry.map);
+Result<void> Change::perform(const SetMapEntry& step) { return put_entry(step.entry, step.value); }
+
+Result<void> Change::perform(const ClearMapEntry& step) { return put_entry(step.entry, std::nullopt); }
+
+// No value: clears it.
+Result<void> Change::put_entry(const MapEntry& entry, const std::optional<MapValue>& value) {
+    const auto map = interface_.programs.map(entry.map);
     if (!map) return std::unexpected(map.error());
-    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
+    const auto port = MapEntryPort::open(kernel_, *map, entry);
     if (!port) return std::unexpected(port.error());
-    const auto bytes = port->encode(step.value);
+    const auto bytes = value ? port->encode(*value) : Bytes();
     if (!bytes) return std::unexpected(bytes.error());
     const auto before = port->read();
     if (!before) return std::unexpected(before.error());
-    const bool is_next = interface_.programs.is_next(step.entry.map);
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
-    if (auto written = port->write(*bytes); !written) return written;
-    interface_.owned[step.entry] = step.value;
-    return copy_entry(step.entry);
-}
-
-Result<void> Change::perform(const ClearMapEntry& step) {
-    const auto map = interface_.programs.map(step.entry.map);
-    if (!map) return std::unexpected(map.error());
-    const auto port = MapEntryPort::open(kernel_, *map, step.entry);
-    if (!port) return std::unexpected(port.error());
-    const auto before = port->read();
-    if (!before) return std::unexpected(before.error());
-    const bool is_next = interface_.programs.is_next(step.entry.map);
-    if (auto noted = note(RestoreEntry{step.entry.map, port->key(), *before, is_next}); !noted) return noted;
-    if (auto cleared = port->clear(); !cleared) return cleared;
-    interface_.owned.erase(step.entry);
-    return copy_entry(step.entry);
+    const bool is_next = interface_.programs.is_next(entry.map);
+    if (auto noted = note(RestoreEntry{entry.map, port->key(), *before, is_next}); !noted) return noted;
+    if (auto put = value ? port->write(*bytes) : port->clear(); !put) return put;
+    if (value)
+        interface_.owned[entry] = *value;
+    else
+        interface_.owned.erase(entry);
+    return copy_entry(entry);
 }
 
 Result<void> Change::perform(const AttachXdp& step) {
@@ -322,8 +322,7 @@ Result<void> Change::climb(const std::string& program, std::span<const XdpMode> 
                                  refusals.what);
             return {};
         }
-        refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
-        refusals.number = link.error().number;
+        add_refusal(refusals, link.error());
     }
     return std::unexpected(refusals);
 }
@@ -341,8 +340,7 @@ Result<bool> Change::switch_beside(const std::string& program, std::span<const X
                                                   mode, &accepted_ns_, interface_.messages)
                          : std::unexpected(form.error());
         if (!link) {
-            refusals.what += (refusals.what.empty() ? "" : "; ") + link.error().what;
-            refusals.number = link.error().number;
+            add_refusal(refusals, link.error());
             continue;
         }
         if (auto detached = old.detach(); !detached) return std::unexpected(detached.error());

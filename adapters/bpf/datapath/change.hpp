@@ -69,6 +69,7 @@ class Change {
     void prepare_attachment(const std::string& program, const std::vector<XdpMode>& ladder, unsigned ifindex);
     Result<void> copy_entries(const std::map<MapEntry, MapValue>& entries, int program);
     Result<void> copy_entry(const MapEntry& entry);
+    Result<void> put_entry(const MapEntry& entry, const std::optional<MapValue>& value);
     bool is_offloaded() const { return interface_.link && interface_.link->mode() == XdpMode::hw; }
     std::string cover(const LoadedPrograms::Program& next, unsigned ifindex);
     Result<std::string> cover_or_refuse(const LoadedPrograms::Program& next, const GapLimit& limit,

@@ -102,9 +102,25 @@ AttachedTc read_tc(const ManagedInterface& interface, const TcLink& link) {
         link.program_id()};
 }
 
-// What the instance has on one interface. Returns the lines to tell; none where nothing was attached.
-Result<std::vector<std::string>> detach_one(const Instance& instance, const KernelPort& kernel,
-                                            const std::string& name) {
+Result<void> clear_of(const Instance& instance, const KernelPort& kernel, const std::string& name) {
+    if (auto cleared = clear_interface(kernel, instance.pins(name), name); !cleared)
+        return failure(name + ": " + cleared.error().what, cleared.error().number);
+    return {};
+}
+
+// Nothing of the interface is the instance's any more.
+Result<void> release(Instance& instance, const KernelPort& kernel, const std::string& name) {
+    if (auto cleared = clear_of(instance, kernel, name); !cleared) return cleared;
+    std::error_code error;
+    fs::remove_all(instance.pins(name).folder(), error);
+    fs::remove(instance.definitions_path(name), error);
+    return instance.commit(name, std::nullopt);
+}
+
+// What the instance has attached to one interface, as it is told when that is taken away; none where nothing
+// is attached.
+Result<std::vector<std::string>> lines_of(const Instance& instance, const KernelPort& kernel,
+                                          const std::string& name) {
     const InterfacePins pins = instance.pins(name);
     const unsigned ifindex = ::if_nametoindex(name.c_str());
     const auto link = XdpLink::adopt(kernel, pins, ifindex);
@@ -116,8 +132,6 @@ Result<std::vector<std::string>> detach_one(const Instance& instance, const Kern
         if (!tc) return std::unexpected(tc.error());
         if (*tc) lines.push_back(tell_detached(name, **tc));
     }
-    if (auto cleared = clear_interface(kernel, pins, name); !cleared)
-        return failure(name + ": " + cleared.error().what, cleared.error().number);
     return lines;
 }
 
@@ -137,13 +151,10 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
             told.push_back(name + ": nothing of instance " + place.name + " is attached");
             continue;
         }
-        auto lines = detach_one(*instance, kernel, name);
+        auto lines = lines_of(*instance, kernel, name);
         if (!lines) return std::unexpected(lines.error());
-        std::error_code error;
-        fs::remove_all(instance->pins(name).folder(), error);
-        fs::remove(instance->definitions_path(name), error);
-        if (auto committed = instance->commit(name, std::nullopt); !committed)
-            return std::unexpected(committed.error());
+        if (auto released = release(*instance, kernel, name); !released)
+            return std::unexpected(released.error());
         if (lines->empty()) lines->push_back(name + ": nothing was attached; what was pinned is removed");
         std::ranges::move(*lines, std::back_inserter(told));
     }
@@ -164,8 +175,10 @@ Result<std::vector<std::string>> detach_instance(const InstancePlace& place, con
     if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
         told.push_back(std::move(taken_back));
     for (const std::string& name : instance->pinned_interfaces()) {
-        auto lines = detach_one(*instance, kernel, name);
+        auto lines = lines_of(*instance, kernel, name);
         if (!lines) return std::unexpected(lines.error());
+        if (auto cleared = clear_of(*instance, kernel, name); !cleared)
+            return std::unexpected(cleared.error());
         std::ranges::move(*lines, std::back_inserter(told));
     }
     if (auto removed = instance->remove(); !removed) return std::unexpected(removed.error());
@@ -206,13 +219,7 @@ Result<void> XdpDatapath::sweep(const std::vector<std::string>& interfaces) {
     for (std::string& name : instance_->pinned_interfaces()) gone.insert(std::move(name));
     for (const std::string& name : interfaces) gone.erase(name);
     for (const std::string& name : gone) {
-        const InterfacePins pins = instance_->pins(name);
-        if (auto cleared = clear_interface(options_.kernel, pins, name); !cleared)
-            return failure(name + ": " + cleared.error().what, cleared.error().number);
-        std::error_code error;
-        fs::remove_all(pins.folder(), error);
-        fs::remove(instance_->definitions_path(name), error);
-        if (auto committed = instance_->commit(name, std::nullopt); !committed) return committed;
+        if (auto released = release(*instance_, options_.kernel, name); !released) return released;
         notes_.push_back(name + ": no longer managed, so it was detached");
     }
     return {};

@@ -41,6 +41,8 @@ class Search {
         if (!*link && fs::exists(pins.link(), error))
             found_.push_back(
                 {pins.link(), "link", ifindex == 0 ? nobody : "it is not on " + interface + " any more"});
+        if (fs::exists(pins.next_link(), error))
+            found_.push_back({pins.next_link(), "link", "a switch that was cut short left it"});
         if (!nobody.empty() && fs::exists(pins.guard(), error))
             found_.push_back({pins.guard(), "guard", nobody});
         std::set<std::uint32_t> used;
@@ -99,25 +101,28 @@ class Search {
     std::vector<Orphan>& found_;
 };
 
+Result<void> remove_one(const KernelPort& kernel, const Instance& instance, const Orphan& orphan) {
+    const std::string interface = version_of_pin(fs::path(orphan.path).parent_path());
+    const InterfacePins pins = instance.pins(interface);
+    const unsigned ifindex = ::if_nametoindex(interface.c_str());
+    if (orphan.path == pins.next_link()) return XdpLink::discard_next(kernel, pins);
+    if (orphan.what == "guard") {
+        auto guard = Guard::adopt(kernel, pins, ifindex);
+        if (guard && *guard)
+            if (auto removed = (*guard)->remove(); !removed) return removed;
+    }
+    if (orphan.what == "qdisc")
+        if (auto removed = remove_clsact(kernel, pins, ifindex); !removed) return removed;
+    if (const int error = kernel.unpin(orphan.path); error != 0 && error != -ENOENT)
+        return failure("unpin " + orphan.path + ": " + errno_text(error), -error);
+    return {};
+}
+
 // The guard and the link first: what they hold is in use until then.
 Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std::vector<Orphan>& orphans) {
-    for (const Orphan& orphan : orphans) {
-        if (orphan.what == "change") continue;
-        if (orphan.what == "guard") {
-            const std::string interface = version_of_pin(fs::path(orphan.path).parent_path());
-            auto guard = Guard::adopt(kernel, instance.pins(interface), ::if_nametoindex(interface.c_str()));
-            if (guard && *guard)
-                if (auto removed = (*guard)->remove(); !removed) return removed;
-        }
-        if (orphan.what == "qdisc") {
-            const std::string interface = version_of_pin(fs::path(orphan.path).parent_path());
-            auto removed =
-                remove_clsact(kernel, instance.pins(interface), ::if_nametoindex(interface.c_str()));
-            if (!removed) return removed;
-        }
-        if (const int error = kernel.unpin(orphan.path); error != 0 && error != -ENOENT)
-            return failure("unpin " + orphan.path + ": " + errno_text(error), -error);
-    }
+    for (const Orphan& orphan : orphans)
+        if (orphan.what != "change")
+            if (auto removed = remove_one(kernel, instance, orphan); !removed) return removed;
     for (const std::string& interface : instance.pinned_interfaces()) {
         const InterfacePins pins = instance.pins(interface);
         std::error_code error;

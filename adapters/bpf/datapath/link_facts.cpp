@@ -52,8 +52,8 @@ int read_link(const nlmsghdr* message, void* data) {
 }
 
 bool ask_rtnetlink(unsigned ifindex, LinkFacts& facts) {
-    const NetlinkSocket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
-    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return false;
+    const NetlinkSocket socket = open_netlink(NETLINK_ROUTE);
+    if (!socket) return false;
     alignas(nlmsghdr) std::array<char, 256> bytes{};
     nlmsghdr* request = mnl_nlmsg_put_header(bytes.data());
     request->nlmsg_type = RTM_GETLINK;
@@ -114,8 +114,8 @@ template <class Put> std::optional<std::uint64_t> ask_generic(const mnl_socket* 
 }
 
 std::optional<std::uint64_t> ask_xdp_features(unsigned ifindex) {
-    const NetlinkSocket socket(mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC));
-    if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return std::nullopt;
+    const NetlinkSocket socket = open_netlink(NETLINK_GENERIC);
+    if (!socket) return std::nullopt;
     const auto family =
         ask_generic(socket.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID,
                     [](nlmsghdr* request) { mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, "netdev"); });

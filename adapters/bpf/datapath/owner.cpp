@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/owner.hpp"
 
 #include "adapters/bpf/kernel_objects.hpp"
+#include "knowledge/text.hpp"
 
 #include <bpf/bpf.h>
 
@@ -86,12 +87,6 @@ std::vector<std::string> components_of(unsigned ifindex, std::uint32_t dispatche
         const std::uint32_t id = id_of_program(program.get());
         components.push_back(program_name(id) + " (id " + std::to_string(id) + ")");
     }
-}
-
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "adapters/bpf/maps/map_comparison.hpp"
 
 #include "adapters/bpf/objects/object_layout.hpp"
+#include "knowledge/text.hpp"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -121,12 +122,6 @@ std::string changed(const std::string& what, const std::string& from, const std:
 
 std::string changed(const std::string& what, std::uint64_t from, std::uint64_t to) {
     return changed(what, std::to_string(from), std::to_string(to));
-}
-
-std::string joined(const Reasons& reasons) {
-    std::string text;
-    for (const std::string& reason : reasons) text += (text.empty() ? "" : "; ") + reason;
-    return text;
 }
 
 // ---- the same
@@ -324,7 +319,7 @@ CarryOver compare_maps(const MapDefinition& from, const MapDefinition& to,
     if (reasons.empty() && differing.empty()) return ReuseMap{};
     if (!rule) {
         reasons.insert(reasons.end(), differing.begin(), differing.end());
-        return RefuseMap{refused + joined(reasons) + "; no rule says how to merge old and new entries"};
+        return RefuseMap{refused + joined(reasons, "; ") + "; no rule says how to merge old and new entries"};
     }
 
     MigrateMap plan{from.layout, to.layout, rule->merge, {}, {}};
@@ -332,7 +327,7 @@ CarryOver compare_maps(const MapDefinition& from, const MapDefinition& to,
     for (const std::string& what : from.unseen) reasons.push_back(what + ", which cannot be moved");
     take_fields(plan, reasons);
     if (rule->merge == Merge::newest) take_stamp(plan, rule->stamp, plan.stamp, reasons);
-    if (!reasons.empty()) return RefuseMap{refused + joined(reasons)};
+    if (!reasons.empty()) return RefuseMap{refused + joined(reasons, "; ")};
     return plan;
 }
 

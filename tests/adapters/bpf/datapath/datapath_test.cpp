@@ -1,8 +1,7 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/link_facts.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <bpf/libbpf.h>
@@ -41,52 +40,24 @@ std::uint32_t link_id(const AttachedXdp& attached) {
     return bpf_obj_get_info_by_fd(link_of(attached).get(), &info, &size) == 0 ? info.id : 0;
 }
 
-class DatapathTest : public testing::Test {
+class DatapathTest : public DatapathFixture {
   protected:
     void SetUp() override {
-        auto lab = lab::Lab::create("hbdp" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        enter(lab_->host);
-        open({"lo", lab_->host_link});
-    }
-    void TearDown() override {
-        datapath_.reset();
-        entered_.reset();
-    }
-
-    void enter(const lab::NetNamespace& where) {
-        entered_.reset();
-        auto entered = where.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
+        DatapathFixture::SetUp();
+        if (!HasFatalFailure()) open({"lo", lab_->host_link});
     }
 
     void open(const std::vector<std::string>& interfaces) {
-        datapath_.reset();
-        auto opened = XdpDatapath::open(options(),
-                                        {source("pass", "counting", "count_pass"),
-                                         source("drop", "counting", "count_drop"),
-                                         source("broken", "out_of_bounds"), source("odd", "conflicting")},
-                                        interfaces);
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
+        open_datapath(options(),
+                      {source("pass", "counting", "count_pass"), source("drop", "counting", "count_drop"),
+                       source("broken", "out_of_bounds"), source("odd", "conflicting")},
+                      interfaces);
     }
 
-    DatapathOptions options() const {
-        return {.place = {.name = "test",
-                          .bpffs = mount_->path() + "/homeostat",
-                          .state = testing::TempDir() + mount_->path()},
-                .anchored = false,
-                .guard_kind = {},
-                .kernel = KernelPort()};
-    }
-
-    Outcome apply(std::vector<Step> steps, const std::string& interface = "lab0") {
-        return datapath_->apply({TransactionId{7}, interface, std::move(steps)});
+    DatapathOptions options() const override {
+        DatapathOptions unanchored = DatapathFixture::options();
+        unanchored.anchored = false;
+        return unanchored;
     }
 
     std::optional<AttachedProgram> shown(const std::string& interface = "lab0") {
@@ -119,11 +90,6 @@ class DatapathTest : public testing::Test {
         const auto found = entries.find({map, key});
         return found == entries.end() ? MapValue{} : found->second;
     }
-
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 TEST_F(DatapathTest, AttachReplaceAndDetachAreWhatTheKernelShows) {

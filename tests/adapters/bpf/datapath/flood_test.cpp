@@ -1,19 +1,15 @@
 // Changes while packets come: of a program that drops nothing gets through, of one that passes nothing is
 // lost. The gaps of mode switches are printed; how long they are is the machine's affair.
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
+#include "tests/long_run.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -24,39 +20,16 @@ namespace {
 constexpr std::uint16_t discard = 9;
 constexpr std::uint32_t packets_per_second = 20'000;
 
-class FloodTest : public testing::Test {
+class FloodTest : public DatapathFixture {
   protected:
-    void SetUp() override {
-        auto lab = lab::Lab::create("hbfl" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        state_ = mount_->path() + "-state";
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
-    }
-
-    void TearDown() override {
-        if (datapath_) {
-            EXPECT_TRUE(datapath_->detach_all());
-        }
-        datapath_.reset();
-        std::error_code error;
-        std::filesystem::remove_all(state_, error);
-    }
-
     void open(const std::vector<ProgramSource>& programs, const std::string& first) {
-        auto opened = XdpDatapath::open(options_at(mount_->path(), state_), programs, {"lab0"});
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
+        open_datapath(options(), programs);
+        ASSERT_FALSE(HasFatalFailure());
         apply(AttachXdp{first, {XdpMode::drv}});
     }
 
     Outcome apply(Step step) {
-        Outcome outcome = datapath_->apply({TransactionId{1}, "lab0", {std::move(step)}});
+        Outcome outcome = DatapathFixture::apply({std::move(step)});
         EXPECT_TRUE(outcome.ok) << outcome.error;
         return outcome;
     }
@@ -93,14 +66,7 @@ class FloodTest : public testing::Test {
         return seen;
     }
 
-    // tests/run.sh --long sets it.
-    static int times() { return std::getenv("HOMEOSTAT_LONG_TESTS") != nullptr ? 1'000 : 100; }
-
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::string state_;
-    std::unique_ptr<XdpDatapath> datapath_;
+    static int times() { return is_long_run() ? 1'000 : 100; }
 };
 
 TEST_F(FloodTest, NothingGetsThroughWhileDroppingProgramsReplaceEachOther) {

@@ -1,65 +1,30 @@
 // Programs that somebody else attached, and that are to be replaced.
 #include "adapters/bpf/datapath/foreign.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
 
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
-#include <net/if.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
-#include <memory>
 
 namespace homeostat::bpf {
 namespace {
 
-namespace fs = std::filesystem;
-
-class ForeignTest : public testing::Test {
+class ForeignTest : public DatapathFixture {
   protected:
     void SetUp() override {
-        auto lab = lab::Lab::create("hbfo" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        state_ = mount_->path() + "-state";
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
-        index_ = ::if_nametoindex("lab0");
-        open();
-    }
-
-    void TearDown() override {
-        if (datapath_) {
-            EXPECT_TRUE(datapath_->detach_all());
-        }
-        datapath_.reset();
-        std::error_code error;
-        fs::remove_all(state_, error);
+        DatapathFixture::SetUp();
+        if (!HasFatalFailure()) open();
     }
 
     // "first" and "second" have twins, "plain" has none.
     void open(KernelPort kernel = KernelPort()) {
-        datapath_.reset();
-        DatapathOptions options = options_at(mount_->path(), state_);
-        options.kernel = std::move(kernel);
         auto programs = state_programs();
         programs.push_back(source("plain", "twins", "first"));
-        auto opened = XdpDatapath::open(std::move(options), programs, {"lab0"});
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
-    }
-
-    Outcome apply(std::vector<Step> steps) {
-        return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
+        open_datapath(options_with(std::move(kernel)), programs);
     }
 
     std::uint32_t shown() const {
@@ -85,18 +50,10 @@ class ForeignTest : public testing::Test {
     }
 
     bool is_foreign_pinned() const {
-        const std::vector<std::string> pins =
-            files_in(InterfacePins(options_at(mount_->path(), state_).place, "lab0").programs());
+        const std::vector<std::string> names = files_in(pins().programs());
         return std::ranges::any_of(
-            pins, [](const std::string& pin) { return version_of_pin(pin).starts_with("foreign@"); });
+            names, [](const std::string& pin) { return version_of_pin(pin).starts_with("foreign@"); });
     }
-
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::string state_;
-    unsigned index_ = 0;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 TEST_F(ForeignTest, AProgramOfIpLinkIsReplacedUnderTheGuard) {
@@ -134,8 +91,7 @@ TEST_F(ForeignTest, AnotherProcesssLinkIsDetachedByItsNumber) {
 TEST_F(ForeignTest, AProgramThatSomebodyPutIntoOurLinkIsReplacedToo) {
     ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}}).ok);
     const Descriptor program = load_theirs();
-    const Descriptor link(
-        bpf_obj_get(InterfacePins(options_at(mount_->path(), state_).place, "lab0").link().c_str()));
+    const Descriptor link(bpf_obj_get(pins().link().c_str()));
     ASSERT_EQ(bpf_link_update(link.get(), program.get(), nullptr), 0);
     ASSERT_EQ(datapath_->read_back().at("lab0").xdp->program, "foreign:theirs");
     const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::drv}}});

@@ -1,8 +1,8 @@
 // A program that runs, and the one that is to take its place, whose maps are defined differently.
 #pragma once
 
-#include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
+#include "tests/adapters/bpf/datapath/options_at.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <bpf/bpf.h>
@@ -17,11 +17,10 @@ namespace homeostat::bpf {
 inline constexpr std::uint64_t packets_meanwhile = 2;
 
 inline DatapathOptions handover_options(const std::string& bpffs, const std::string& state) {
-    return {.place = {.name = "test", .bpffs = bpffs + "/homeostat", .state = state},
-            .anchored = false,
-            .guard_kind = {},
-            .kernel = KernelPort(),
-            .map_merger = HOMEOSTAT_BINARY_DIR "/bpf/map_merge.bpf.o"};
+    DatapathOptions options = options_at(bpffs, state);
+    options.anchored = false;
+    options.map_merger = HOMEOSTAT_BINARY_DIR "/bpf/map_merge.bpf.o";
+    return options;
 }
 
 inline ProgramSource version(const std::string& object) { return source("count", object); }

@@ -4,8 +4,7 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
 #include "adapters/bpf/sensors/map_sensor.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <gtest/gtest.h>
@@ -59,20 +58,13 @@ class Netdevsim {
     std::string name_; // as the kernel gave it
 };
 
-class HwTest : public testing::Test {
+class HwTest : public DatapathFixture {
   protected:
     void SetUp() override {
         if (::access((bus + "new_device").c_str(), W_OK) != 0)
             GTEST_SKIP() << "needs root and netdevsim, as the kernels of tests/guest have it";
-        auto lab = lab::Lab::create("hbhw" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
+        DatapathFixture::SetUp();
+        if (HasFatalFailure()) return;
         sim_.emplace();
         ASSERT_NE(sim_->name(), "");
         open();
@@ -80,23 +72,22 @@ class HwTest : public testing::Test {
     void TearDown() override {
         datapath_.reset();
         sim_.reset();
-        entered_.reset();
-        if (!mount_) return;
-        std::error_code error;
-        fs::remove_all(mount_->path() + "-state", error);
+        DatapathFixture::TearDown();
     }
 
-    InstancePlace place() const {
-        return {.name = "test", .bpffs = mount_->path() + "/homeostat", .state = mount_->path() + "-state"};
+    DatapathOptions options() const override {
+        DatapathOptions unanchored = DatapathFixture::options();
+        unanchored.anchored = false;
+        return unanchored;
     }
     InterfacePins pins() const { return {place(), sim_->name()}; }
 
     Result<std::unique_ptr<XdpDatapath>> opened(KernelPort kernel) const {
-        return XdpDatapath::open(
-            {.place = place(), .anchored = false, .guard_kind = {}, .kernel = std::move(kernel)},
-            {source("pass", "offloaded", "hw_pass"), source("drop", "offloaded", "hw_drop"),
-             source("per_cpu", "counting", "count_pass")},
-            {sim_->name(), lab_->host_link});
+        return XdpDatapath::open(options_with(std::move(kernel)),
+                                 {source("pass", "offloaded", "hw_pass"),
+                                  source("drop", "offloaded", "hw_drop"),
+                                  source("per_cpu", "counting", "count_pass")},
+                                 {sim_->name(), lab_->host_link});
     }
     void open(KernelPort kernel = KernelPort()) {
         datapath_.reset();
@@ -106,8 +97,7 @@ class HwTest : public testing::Test {
     }
 
     Outcome apply(std::vector<Step> steps, const std::string& interface = "") {
-        return datapath_->apply(
-            {TransactionId{1}, interface.empty() ? sim_->name() : interface, std::move(steps)});
+        return DatapathFixture::apply(std::move(steps), interface.empty() ? sim_->name() : interface);
     }
     Outcome attach(const std::string& program, std::vector<XdpMode> ladder) {
         return apply({AttachXdp{program, std::move(ladder)}});
@@ -140,11 +130,7 @@ class HwTest : public testing::Test {
         return names;
     }
 
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
     std::optional<Netdevsim> sim_;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 struct Limit {

@@ -1,9 +1,8 @@
 // An instance that was used in another network namespace.
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/options_at.hpp"
 #include "tests/adapters/bpf/objects.hpp"
-
-#include "adapters/bpf/datapath/datapath.hpp"
 
 #include <gtest/gtest.h>
 #include <net/if.h>
@@ -32,12 +31,8 @@ class InstanceTest : public testing::Test {
     static std::string tag(const char* which) { return "hbin" + std::to_string(::getpid()) + which; }
 
     Result<std::unique_ptr<XdpDatapath>> open() const {
-        return XdpDatapath::open(
-            {.place = {.name = "test", .bpffs = mount_->path() + "/homeostat", .state = state_},
-             .anchored = false,
-             .guard_kind = {},
-             .kernel = KernelPort()},
-            {source("pass", "counting", "count_pass")}, {"lab0"});
+        return XdpDatapath::open(options_at(mount_->path(), state_),
+                                 {source("pass", "counting", "count_pass")}, {"lab0"});
     }
 
     // As a controller that was stopped leaves it.

@@ -1,16 +1,14 @@
 // A program is replaced by one whose maps are defined differently: what the old one counted goes on, once,
 // whatever call fails and wherever the process is killed.
 #include "adapters/bpf/sensors/map_sensor.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/handover_states.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,7 +17,6 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <set>
 #include <thread>
 
@@ -33,42 +30,23 @@ using testing::HasSubstr;
 
 constexpr std::uint64_t packets_before = 3;
 
-class MapHandoverTest : public testing::Test {
+class MapHandoverTest : public DatapathFixture {
   protected:
-    void SetUp() override {
-        auto lab = lab::Lab::create("hbho" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        state_ = mount_->path() + "-state";
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
-    }
-
     void TearDown() override {
         detach();
-        std::error_code error;
-        fs::remove_all(state_, error);
+        DatapathFixture::TearDown();
     }
 
     void detach() {
         datapath_.reset();
-        const auto detached = detach_instance(options().place);
+        const auto detached = detach_instance(place());
         EXPECT_TRUE(detached) << detached.error().what;
     }
 
-    DatapathOptions options() const { return handover_options(mount_->path(), state_); }
+    DatapathOptions options() const override { return handover_options(mount_->path(), state_); }
 
     void open(const ProgramSource& program, KernelPort kernel = KernelPort()) {
-        datapath_.reset();
-        DatapathOptions place = options();
-        place.kernel = std::move(kernel);
-        auto opened = XdpDatapath::open(std::move(place), {program}, {"lab0"});
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
+        open_datapath(options_with(std::move(kernel)), {program});
     }
 
     // The old version ran and counted; its controller has gone.
@@ -82,19 +60,11 @@ class MapHandoverTest : public testing::Test {
         datapath_.reset();
     }
 
-    Outcome apply(std::vector<Step> steps) {
-        return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
-    }
-
-    ActualInterface actual() { return datapath_->read_back().at("lab0"); }
-
     std::string why_rejected(const ProgramSource& program) {
         open(program);
         const auto found = datapath_->rejected().find("count");
         return found == datapath_->rejected().end() ? "" : found->second.what;
     }
-
-    InterfacePins pins() const { return {options().place, "lab0"}; }
 
     // Packets in the pinned map of counts, whichever version's it is.
     std::uint64_t counted() const { return sum_of(pins().map("counts")); }
@@ -135,12 +105,6 @@ class MapHandoverTest : public testing::Test {
             << "what is set is not added up";
         expect_clean();
     }
-
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::string state_;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 TEST_F(MapHandoverTest, CountsGoOnUnderTheNewDefinitionAndTheNextControllerFindsThem) {

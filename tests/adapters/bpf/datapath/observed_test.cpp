@@ -1,39 +1,21 @@
-#include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/observed.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 namespace homeostat::bpf {
 namespace {
 
-class ObservedTest : public testing::Test {
+class ObservedTest : public DatapathFixture {
   protected:
     void SetUp() override {
-        auto lab = lab::Lab::create("hbob" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered);
-        entered_.emplace(std::move(*entered));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        const std::string state = testing::TempDir() + mount_->path();
-        auto live = XdpDatapath::open({.place = {.name = "test", .bpffs = mount_->path(), .state = state},
-                                       .anchored = false,
-                                       .guard_kind = {},
-                                       .kernel = KernelPort()},
-                                      programs_, {"lab0"}); // another controller on this host
-        ASSERT_TRUE(live) << live.error().what;
-        live_ = std::move(*live);
+        DatapathFixture::SetUp();
+        if (!HasFatalFailure()) open_datapath(options(), programs_); // another controller on this host
     }
 
     void apply(const Step& step) {
-        const Outcome outcome = live_->apply({TransactionId{1}, "lab0", {step}});
+        const Outcome outcome = DatapathFixture::apply({step});
         ASSERT_TRUE(outcome.ok) << outcome.error;
     }
 
@@ -45,10 +27,6 @@ class ObservedTest : public testing::Test {
 
     const std::vector<ProgramSource> programs_{source("pass", "counting", "count_pass"),
                                                source("drop", "counting", "count_drop")};
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::unique_ptr<XdpDatapath> live_;
     std::int64_t now_ = 0;
 };
 
@@ -56,24 +34,16 @@ TEST_F(ObservedTest, TcProgramsAreToldByTheirFunctionsAndOthersAreNot) {
     std::vector<ProgramSource> programs{source("pass", "counting", "count_pass"),
                                         source("in", "tc_count", "count_first"),
                                         source("out", "tc_count", "count_second")};
-    live_.reset();
-    auto live =
-        XdpDatapath::open({.place = {.name = "tc", .bpffs = mount_->path(), .state = mount_->path() + "-tc"},
-                           .anchored = false,
-                           .guard_kind = {},
-                           .kernel = KernelPort()},
-                          programs, {"lab0"});
-    ASSERT_TRUE(live) << live.error().what;
-    live_ = std::move(*live);
+    DatapathOptions tc = options();
+    tc.place.name = "tc";
+    open_datapath(std::move(tc), programs);
     apply(AttachTc{TcDirection::ingress, "in"});
     apply(AttachTc{TcDirection::egress, "out"});
-    EXPECT_EQ(ObservedDatapath(programs, {"lab0"}).read_back().at("lab0").tc,
-              live_->read_back().at("lab0").tc);
+    EXPECT_EQ(ObservedDatapath(programs, {"lab0"}).read_back().at("lab0").tc, actual().tc);
     programs.pop_back();
     const ActualInterface seen = ObservedDatapath(programs, {"lab0"}).read_back().at("lab0");
     EXPECT_TRUE(seen.tc.contains(TcDirection::ingress));
     EXPECT_FALSE(seen.tc.contains(TcDirection::egress)) << "nobody named it";
-    EXPECT_TRUE(live_->detach_all());
 }
 
 TEST_F(ObservedTest, WhatIsAttachedIsToldAndNothingIsChanged) {
@@ -90,7 +60,7 @@ TEST_F(ObservedTest, WhatIsAttachedIsToldAndNothingIsChanged) {
     EXPECT_FALSE(outcome.ok);
     EXPECT_EQ(outcome.id, TransactionId{4});
     EXPECT_EQ(outcome.actual, seen.at("lab0"));
-    EXPECT_TRUE(live_->read_back().at("lab0").xdp);
+    EXPECT_TRUE(actual().xdp);
 
     ObservedDatapath stranger({}, {"lab0"});
     EXPECT_EQ(stranger.read_back().at("lab0").xdp->program, "foreign:count_pass");
@@ -104,7 +74,7 @@ TEST_F(ObservedTest, MapsAreThoseOfWhateverProgramIsAttachedNow) {
     EXPECT_EQ(collect(**sensor).error, "lab0: no XDP program is attached");
 
     apply(AttachXdp{"pass", {XdpMode::drv}});
-    const Descriptor program(bpf_prog_get_fd_by_id(live_->read_back().at("lab0").xdp->program_id));
+    const Descriptor program(bpf_prog_get_fd_by_id(actual().xdp->program_id));
     run_program(program.get(), std::vector<std::byte>(64), 3);
     SampleBatch batch = collect(**sensor);
     EXPECT_EQ(batch.error, "");

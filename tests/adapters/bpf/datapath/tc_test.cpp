@@ -1,9 +1,8 @@
 // TC programs at both sides of an interface, and the guard, at TCX and as filters of a clsact qdisc, beside
 // what others have there.
 #include "adapters/bpf/datapath/survey.hpp"
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
 
 #include <gmock/gmock.h>
@@ -15,7 +14,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 
 namespace homeostat::bpf {
 namespace {
@@ -36,58 +34,22 @@ Descriptor load_theirs(const char* name = "theirs") {
     return Descriptor(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "GPL", next, std::size(next), nullptr));
 }
 
-class TcTest : public testing::TestWithParam<Guard::Kind> {
+class TcTest : public GuardKindFixture {
   protected:
     void SetUp() override {
-        auto lab = lab::Lab::create("hbtc" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        state_ = mount_->path() + "-state";
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
-        index_ = ::if_nametoindex("lab0");
-        std::vector<std::uint32_t> none;
-        if (GetParam() == Guard::Kind::tcx && kernel_.query_tcx(index_, Hook::tcx_ingress, none) == -EINVAL)
-            GTEST_SKIP() << "needs TCX (Linux 6.6)";
-        open();
+        GuardKindFixture::SetUp();
+        if (!HasFatalFailure() && !IsSkipped()) open();
     }
 
-    void TearDown() override {
-        if (datapath_) {
-            EXPECT_TRUE(datapath_->detach_all());
-        }
-        datapath_.reset();
-        std::error_code error;
-        fs::remove_all(state_, error);
-    }
-
-    InstancePlace place() const { return options_at(mount_->path(), state_).place; }
-    InterfacePins pins() const { return {place(), "lab0"}; }
-
-    // What was open is closed first; what it attached stays.
-    void open(const std::vector<std::string>& interfaces = {"lab0"}) {
-        open(interfaces, options_at(mount_->path(), state_, GetParam()));
-    }
+    void open(const std::vector<std::string>& interfaces = {"lab0"}) { open(interfaces, options()); }
 
     void open(const std::vector<std::string>& interfaces, DatapathOptions options) {
-        datapath_.reset();
         auto programs = state_programs();
         for (const char* name : {"count_first", "count_second", "count_third", "drop"})
             programs.push_back(source(name, "tc_count", name));
         programs.push_back(source("drop_udp", "twins", "first_tc"));
-        auto opened = XdpDatapath::open(std::move(options), programs, interfaces);
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
+        open_datapath(std::move(options), programs, interfaces);
     }
-
-    Outcome apply(std::vector<Step> steps) {
-        return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
-    }
-    ActualInterface actual() { return datapath_->read_back().at("lab0"); }
 
     // What a row of tc_count's map says.
     std::uint64_t seen(std::uint32_t row) {
@@ -142,12 +104,6 @@ class TcTest : public testing::TestWithParam<Guard::Kind> {
     }
 
     const KernelPort kernel_;
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::string state_;
-    unsigned index_ = 0;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 TEST_P(TcTest, ProgramsOfBothSidesSeeThePacketsAreReplacedAndDetached) {

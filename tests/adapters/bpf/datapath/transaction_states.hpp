@@ -2,8 +2,8 @@
 // two is seen. In every one UDP is dropped.
 #pragma once
 
-#include "adapters/bpf/datapath/datapath.hpp"
 #include "policies/reconcile.hpp"
+#include "tests/adapters/bpf/datapath/options_at.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <optional>
@@ -11,15 +11,6 @@
 #include <vector>
 
 namespace homeostat::bpf {
-
-// `kind`: of the guard and of TC programs; none: what the kernel has.
-inline DatapathOptions options_at(const std::string& bpffs, const std::string& state,
-                                  std::optional<Guard::Kind> kind = std::nullopt) {
-    return {.place = {.name = "test", .bpffs = bpffs + "/homeostat", .state = state},
-            .anchored = true,
-            .guard_kind = kind,
-            .kernel = KernelPort()};
-}
 
 inline std::vector<ProgramSource> state_programs() {
     std::vector<ProgramSource> programs{source("first", "twins", "first"),

@@ -1,14 +1,13 @@
 // Transactions that are cut short: a call to the kernel fails, or the process is killed before it. Whatever
 // happens, the interface is in the state from before or in the one that was wanted, never between, and what
 // the programs drop does not get through.
-#include "adapters/lab/bpf_mount.hpp"
-#include "adapters/lab/network.hpp"
 #include "adapters/lab/traffic.hpp"
+#include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
+#include "tests/long_run.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <net/if.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,10 +16,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <random>
 #include <thread>
 
@@ -30,9 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint16_t discard = 9;
-
-// tests/run.sh --long sets it.
-bool is_long_run() { return std::getenv("HOMEOSTAT_LONG_TESTS") != nullptr; }
 
 // What a kernel, or a full or foreign file system, may say to each kind of call.
 std::vector<int> plausible_errors(KernelCall call) {
@@ -72,45 +66,11 @@ std::vector<int> plausible_errors(KernelCall call) {
     }
 }
 
-// With TCX, and with clsact as on a kernel that has no other.
-class TransactionTest : public testing::TestWithParam<Guard::Kind> {
+class TransactionTest : public GuardKindFixture {
   protected:
-    void SetUp() override {
-        auto lab = lab::Lab::create("hbtx" + std::to_string(::getpid()));
-        ASSERT_TRUE(lab) << lab.error().what;
-        lab_.emplace(std::move(*lab));
-        auto mount = lab::BpfMount::create();
-        ASSERT_TRUE(mount) << mount.error().what;
-        mount_.emplace(std::move(*mount));
-        state_ = mount_->path() + "-state";
-        auto entered = lab_->host.enter();
-        ASSERT_TRUE(entered) << entered.error().what;
-        entered_.emplace(std::move(*entered));
-        std::vector<std::uint32_t> none;
-        if (GetParam() == Guard::Kind::tcx &&
-            KernelPort().query_tcx(::if_nametoindex("lab0"), Hook::tcx_ingress, none) == -EINVAL)
-            GTEST_SKIP() << "needs TCX (Linux 6.6)";
-    }
-
-    void TearDown() override {
-        if (datapath_) {
-            EXPECT_TRUE(datapath_->detach_all());
-        }
-        datapath_.reset();
-        std::error_code error;
-        fs::remove_all(state_, error);
-    }
-
-    DatapathOptions options() const { return options_at(mount_->path(), state_, GetParam()); }
-
     // Afterwards lab0 is in state 0, or in that in which it was left.
     void open(KernelPort kernel = KernelPort()) {
-        datapath_.reset();
-        DatapathOptions with = options();
-        with.kernel = std::move(kernel);
-        auto opened = XdpDatapath::open(std::move(with), state_programs(), {"lab0"});
-        ASSERT_TRUE(opened) << opened.error().what;
-        datapath_ = std::move(*opened);
+        open_datapath(options_with(std::move(kernel)), state_programs());
     }
 
     void attach_first() {
@@ -121,47 +81,33 @@ class TransactionTest : public testing::TestWithParam<Guard::Kind> {
         ASSERT_TRUE(outcome.ok) << outcome.error;
     }
 
-    Outcome apply(std::vector<Step> steps) {
-        return datapath_->apply({TransactionId{1}, "lab0", std::move(steps)});
-    }
-
-    ActualInterface actual() { return datapath_->read_back().at("lab0"); }
-
     // Whether the guard lets packets through again, and only what is needed is pinned and written down.
     void expect_clean() {
-        const InterfacePins pins(options().place, "lab0");
         EXPECT_FALSE(fs::exists(state_ + "/test/journal"));
         datapath_->read_back(); // has the guard stand down
-        EXPECT_EQ(in_guard(pins), "tc_pass");
+        EXPECT_EQ(in_guard(), "tc_pass");
         std::size_t programs = 0;
-        for (const auto& pin : fs::directory_iterator(pins.programs())) programs += pin.exists() ? 1 : 0;
+        for (const auto& pin : fs::directory_iterator(pins().programs())) programs += pin.exists() ? 1 : 0;
         EXPECT_EQ(programs, 6u) << "two programs, their twins, and two of TC";
-        EXPECT_FALSE(fs::exists(pins.tc_link(TcDirection::ingress)) && GetParam() == Guard::Kind::clsact);
+        EXPECT_FALSE(fs::exists(pins().tc_link(TcDirection::ingress)) && GetParam() == Guard::Kind::clsact);
     }
 
     // The name of the program in the guard, which comes first at TC.
-    static std::string in_guard(const InterfacePins& pins) {
+    std::string in_guard() const {
         const KernelPort kernel;
-        const unsigned ifindex = ::if_nametoindex("lab0");
-        const auto guard = Guard::adopt(kernel, pins, ifindex);
+        const auto guard = Guard::adopt(kernel, pins(), index_);
         if (!guard || !*guard) return "no guard";
         if ((*guard)->kind() == Guard::Kind::clsact) {
             std::vector<Filter> filters;
-            EXPECT_EQ(kernel.query_filters(ifindex, Hook::tcx_ingress, filters), 0);
+            EXPECT_EQ(kernel.query_filters(index_, Hook::tcx_ingress, filters), 0);
             const auto first = std::ranges::find_if(filters, [](const Filter& f) { return f.handle != 0; });
             EXPECT_TRUE(first != filters.end() && first->priority == 1);
             return first == filters.end() ? "nothing" : program_name(first->program_id);
         }
         std::vector<std::uint32_t> at_tcx;
-        EXPECT_EQ(kernel.query_tcx(ifindex, Hook::tcx_ingress, at_tcx), 0);
+        EXPECT_EQ(kernel.query_tcx(index_, Hook::tcx_ingress, at_tcx), 0);
         return at_tcx.empty() ? "nothing" : program_name(at_tcx[0]);
     }
-
-    std::optional<lab::Lab> lab_;
-    std::optional<lab::BpfMount> mount_;
-    std::optional<lab::Entered> entered_;
-    std::string state_;
-    std::unique_ptr<XdpDatapath> datapath_;
 };
 
 // Fails the call of the given turn, once.
