@@ -97,6 +97,7 @@ void DatapathInMemory::take(ActualInterface& actual, const Step& step, Attempt& 
             [&](const DetachXdp&) { actual.xdp.reset(); },
             [&](const AttachTc& s) { actual.tc[s.direction] = {s.program, ++id_}; },
             [&](const ReplaceTc& s) { actual.tc[s.direction] = {s.program, ++id_}; },
+            [&](const PinAgain&) { actual.pinned = true; },
             [&](const DetachTc& s) { actual.tc.erase(s.direction); },
         },
         step);

@@ -261,7 +261,7 @@ bool Runner::Loop::is_news(const std::string& interface, const ActualInterface& 
     if (known == state.knowledge.actual.end() || target == state.knowledge.targets.end()) return true;
     if (target->second.in_flight || known->second.index != seen.index) return false;
     return target->second.unread || known->second.xdp != seen.xdp || known->second.tc != seen.tc ||
-           known->second.entries != seen.entries;
+           known->second.pinned != seen.pinned || known->second.entries != seen.entries;
 }
 
 void Runner::Loop::begin_stop() {

@@ -84,6 +84,7 @@ std::string to_text(const Step& step) {
             [](const DetachXdp&) { return std::string("detach"); },
             [](const AttachTc& s) { return "attach " + s.program + " at " + tc_text(s.direction); },
             [](const ReplaceTc& s) { return "replace by " + s.program + " at " + tc_text(s.direction); },
+            [](const PinAgain&) { return std::string("pin again what is attached"); },
             [](const DetachTc& s) { return "detach at " + tc_text(s.direction); },
         },
         step);

@@ -80,6 +80,7 @@ struct ActualInterface {
     std::optional<AttachedXdp> xdp;
     std::map<MapEntry, MapValue> entries;
     std::map<TcDirection, AttachedTc> tc{};
+    bool pinned = true; // what is attached outlives the controller
 
     bool operator==(const ActualInterface&) const = default;
 };
@@ -88,6 +89,10 @@ using ActualState = std::map<std::string, ActualInterface>;
 
 // ---- steps
 
+// Somebody removed the pins of what is attached, which would go with the controller: they are made anew.
+struct PinAgain {
+    bool operator==(const PinAgain&) const = default;
+};
 struct SetMapEntry {
     MapEntry entry;
     MapValue value;
@@ -157,8 +162,8 @@ struct DetachTc {
     bool operator==(const DetachTc&) const = default;
 };
 
-using Step = std::variant<SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode, ReplaceForeignXdp,
-                          DetachXdp, AttachTc, ReplaceTc, DetachTc>;
+using Step = std::variant<PinAgain, SetMapEntry, ClearMapEntry, AttachXdp, ReplaceXdp, SwitchXdpMode,
+                          ReplaceForeignXdp, DetachXdp, AttachTc, ReplaceTc, DetachTc>;
 
 std::string to_text(const Step& step);
 std::string ladder_text(const std::vector<XdpMode>& ladder); // "drv, else skb"

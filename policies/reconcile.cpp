@@ -14,8 +14,9 @@ bool keeps_mode(const std::vector<XdpMode>& ladder, XdpMode mode, const std::vec
 
 std::optional<Step> program_step(const DesiredInterface& desired, const ActualInterface& actual,
                                  const std::vector<XdpMode>& settled) {
-    if (!desired.program) return actual.xdp ? std::optional<Step>(DetachXdp{}) : std::nullopt;
-    if (actual.xdp && desired.replace_foreign && actual.xdp->program.starts_with(foreign_prefix))
+    const bool is_foreign = actual.xdp && actual.xdp->program.starts_with(foreign_prefix);
+    if (!desired.program) return actual.xdp && !is_foreign ? std::optional<Step>(DetachXdp{}) : std::nullopt;
+    if (is_foreign && desired.replace_foreign)
         return ReplaceForeignXdp{*desired.program, desired.ladder, {.max = desired.gap_max}};
     if (!actual.xdp) return AttachXdp{*desired.program, desired.ladder};
     if (!keeps_mode(desired.ladder, actual.xdp->mode, settled))
@@ -43,6 +44,7 @@ std::vector<Step> reconcile(const DesiredInterface& desired, const ActualInterfa
                             const std::vector<XdpMode>& settled) {
     std::vector<Step> steps;
     if (!actual.present) return steps;
+    if (!actual.pinned) steps.emplace_back(PinAgain{}); // first: what is undone is undone by the pins
     for (const auto& [entry, value] : desired.entries) {
         const auto is = actual.entries.find(entry);
         if (is == actual.entries.end() || is->second != value) steps.emplace_back(SetMapEntry{entry, value});

@@ -23,8 +23,8 @@ std::string off_word(XdpMode mode) {
 // Whether the kernel makes it whole, and what is pinned tells all that there is to know of it.
 bool is_atomic(const std::vector<Step>& steps) {
     return steps.size() == 1 &&
-           (std::holds_alternative<ReplaceXdp>(steps[0]) || std::holds_alternative<AttachXdp>(steps[0]) ||
-            std::holds_alternative<DetachXdp>(steps[0]));
+           (std::holds_alternative<PinAgain>(steps[0]) || std::holds_alternative<ReplaceXdp>(steps[0]) ||
+            std::holds_alternative<AttachXdp>(steps[0]) || std::holds_alternative<DetachXdp>(steps[0]));
 }
 
 bool brings_program(const Step& step) {
@@ -54,6 +54,11 @@ Result<void> Change::run(const std::vector<Step>& steps) {
         if (instance_.unfinished())
             if (auto left = instance_.abandon(); !left) return left;
     }
+    // What is undone is undone by the pins.
+    const bool needs_pins = steps.size() != 1 || !std::holds_alternative<ReplaceXdp>(steps[0]);
+    if (auto pinned = needs_pins ? perform(PinAgain{}) : Result<void>{}; !pinned)
+        return failure(interface_.name + ": nothing was changed: " + pinned.error().what,
+                       pinned.error().number);
     if (auto renewed = renew_spoiled_maps(kernel_, interface_); !renewed)
         return failure(interface_.name + ": " + renewed.error().what, renewed.error().number);
     if (!is_atomic(steps) || !interface_.programs.staged().empty() || instance_.journal_stays()) {
@@ -70,12 +75,22 @@ Result<void> Change::run(const std::vector<Step>& steps) {
         break;
     }
     if (done) done = commit();
+    if (done && interface_.guard_duty == GuardDuty::stand_by) interface_.guard_duty = GuardDuty::stand_down;
     const std::string undone = done ? "" : roll_back();
-    if (foreign_pin_) kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
+    if (foreign_pin_ && !instance_.unfinished())
+        kernel_.unpin(*foreign_pin_); // else it is swept away by the next process
     if ((offloaded_ || was_offloaded_) && !instance_.unfinished())
         forget_offloaded(kernel_, interface_.pins, is_offloaded() ? interface_.link->version() : "");
     if (done) return done;
     return failure(interface_.name + ": " + failed_at + done.error().what + undone, done.error().number);
+}
+
+Result<void> Change::perform(const PinAgain&) {
+    if (is_pinned(interface_)) return {};
+    if (auto pinned = pin_again(instance_, interface_); !pinned) return pinned;
+    notes_.push_back(interface_.name +
+                     ": somebody had removed pins of what is attached; they are there again");
+    return {};
 }
 
 Result<void> Change::perform(const SetMapEntry& step) { return put_entry(step.entry, step.value); }
@@ -366,7 +381,7 @@ std::string Change::cover(const LoadedPrograms::Program& next, unsigned ifindex)
     if (std::string obstacle = follow_with_guard(kernel_, interface_, ifindex); !obstacle.empty())
         return obstacle;
     const auto armed = interface_.guard->arm(next.twin);
-    interface_.guard_is_armed = true; // also where somebody stands before it
+    interface_.guard_duty = GuardDuty::stand_down; // also where somebody stands before it
     return armed ? "" : armed.error().what;
 }
 
@@ -437,12 +452,17 @@ std::string Change::take_back_maps() {
 }
 
 std::string Change::roll_back() {
+    const auto mode = interface_.link ? std::optional(interface_.link->mode()) : std::nullopt;
     interface_.link.reset(); // the pins know better from here on
     interface_.tc.clear();
+    const std::int64_t began_ns = monotonic_ns();
     std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
-    // What could not be taken back is in the journal now, and the guard stays armed for it.
-    interface_.guard_is_armed = failures.empty() && interface_.guard;
+    // What could not be taken back is in the journal now.
+    if (instance_.unfinished() && interface_.guard) interface_.guard_duty = GuardDuty::stand_by;
     adopt_tc(kernel_, interface_, follow_device(kernel_, interface_));
+    if (mode && interface_.link && interface_.link->mode() != *mode &&
+        !coexist(interface_.link->mode(), *mode))
+        gap_began_ns_ = began_ns - (gap_ ? gap_->ns : 0); // at most: the switch back had a gap, too
     if (interface_.link || failures.empty()) end_gap(monotonic_ns());
     auto touched = std::exchange(interface_.owned, owned_before_);
     touched.insert(owned_before_.begin(), owned_before_.end());

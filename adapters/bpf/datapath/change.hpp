@@ -54,6 +54,7 @@ class Change {
     Result<void> perform(const AttachTc& step);
     Result<void> perform(const ReplaceTc& step);
     Result<void> perform(const DetachTc& step);
+    Result<void> perform(const PinAgain& step);
 
     Result<unsigned> find_interface();
     std::string whose(const AttachedProgram& foreign, unsigned ifindex) const;

@@ -268,11 +268,13 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
             notes_.push_back(name + ": goes on with " + one.version() + " at TC " +
                              std::string(to_text(direction)) + ", which was attached");
     if (interface.link)
-        notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
+        notes_.push_back(interface.link->version().empty()
+                             ? name + ": somebody put another program into the link of ours"
+                             : name + ": goes on with " + interface.link->version() + ", which was attached");
     if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
     if (auto guard = Guard::adopt(options_.kernel, pins, ifindex); guard && *guard) {
         interface.guard = std::move(*guard);
-        interface.guard_is_armed = true; // it may be
+        interface.guard_duty = GuardDuty::stand_down; // it may be armed
     }
     // Versions that nobody can want back, and maps for programs that are not loaded any more.
     for (const std::string& path : files_in(pins.maps())) {
@@ -356,12 +358,13 @@ ActualInterface XdpDatapath::read_back(ManagedInterface& interface) const {
             const std::string& version = interface.link->version();
             auto known = interface.programs.name_of(id);
             if (!known && is_offloaded) known = interface.programs.name_of_version(host_form_of(version));
-            name = known.value_or(std::string(outdated_prefix) + version);
+            if (known || !version.empty()) name = known.value_or(std::string(outdated_prefix) + version);
         }
         actual.xdp = AttachedXdp{std::move(name), mode, id};
     }
     std::erase_if(interface.tc, [&](const auto& one) { return !one.second.is_live(ifindex); });
     for (const auto& [direction, link] : interface.tc) actual.tc.emplace(direction, read_tc(interface, link));
+    actual.pinned = is_pinned(interface);
     for (const auto& [entry, wanted] : interface.owned) {
         auto map = interface.programs.map(entry.map);
         Descriptor held;

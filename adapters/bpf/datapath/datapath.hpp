@@ -32,6 +32,13 @@ struct MapReader {
     std::shared_ptr<MapHandoff> handoff;
 };
 
+// What is due of an interface's guard.
+enum class GuardDuty {
+    none,       // it passes
+    stand_down, // a switch is over
+    stand_by,   // a change could not be taken back: it stays armed until the next one that succeeds
+};
+
 // All that a transaction on one interface works with.
 struct ManagedInterface {
     std::string name;
@@ -45,7 +52,7 @@ struct ManagedInterface {
     std::optional<Guard::Kind> guard_kind; // of TC programs, too
     std::map<TcDirection, TcLink> tc{};
     std::map<TcDirection, std::int64_t> tc_attached_unix_ms{};
-    bool guard_is_armed = false;        // a switch is over: stand_down() is due
+    GuardDuty guard_duty = GuardDuty::none;
     std::map<MapEntry, MapValue> owned; // as they were set
     std::int64_t attached_unix_ms = 0;
     std::vector<MapReader> waiting_readers{}; // for a map that is not the interface's yet

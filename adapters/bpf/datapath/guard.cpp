@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/guard.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/datapath/tcx.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
@@ -158,6 +159,11 @@ void Guard::arm_for(std::string_view version) {
 }
 
 Result<void> Guard::disarm() { return hold(pass_.get()); }
+
+Result<void> Guard::pin_again() const {
+    if (kind_ == Kind::clsact) return {}; // a filter has none
+    return bpf::pin_again(*kernel_, link_.get(), pins_.guard());
+}
 
 Result<void> Guard::remove() {
     if (kind_ == Kind::clsact) {

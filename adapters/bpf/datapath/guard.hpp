@@ -47,6 +47,8 @@ class Guard {
     // With the pinned twin of the program; does nothing where it has none.
     void arm_for(std::string_view version);
     Result<void> disarm();
+    // Makes the pin that somebody removed.
+    Result<void> pin_again() const;
     Result<void> remove();
 
     Kind kind() const { return kind_; }

@@ -377,6 +377,7 @@ Result<InstanceRecords> read_records(const InstancePlace& place) {
 }
 
 Result<void> Instance::make_folders(std::string_view interface) const {
+    if (auto mounted = require_bpffs(place_.bpffs); !mounted) return mounted;
     const InterfacePins paths = pins(interface);
     for (const std::string& folder : {paths.programs(), paths.maps()})
         if (auto made = make_folder(folder); !made) return made;
@@ -403,11 +404,18 @@ Result<void> Instance::commit(const std::string& interface, std::optional<Manife
         next.interfaces.insert_or_assign(interface, std::move(*now));
     else
         next.interfaces.erase(interface);
+    // What is unfinished elsewhere stays so: its journal is of a transaction to come.
+    const bool stays = unfinished_ && unfinished_->interface != interface;
+    if (stays) {
+        unfinished_->transaction = next.committed + 1;
+        if (auto kept = write_journal(*unfinished_); !kept) return kept;
+    }
     const int error = kernel_->write_file(manifest_path(), to_text(next));
     if (error != 0) return failure("write " + manifest_path() + ": " + errno_text(error), -error);
     manifest_ = std::move(next);
-    unfinished_.reset();
     journal_stays_ = false;
+    if (stays) return {};
+    unfinished_.reset();
     // A journal that stays is void all the same: the manifest says that its transaction is whole.
     kernel_->remove_file(journal_path());
     return {};
@@ -422,10 +430,13 @@ Result<void> Instance::abandon() {
 }
 
 Result<void> Instance::keep(const std::string& interface, const std::vector<Undo>& undo) {
-    Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
-    std::string text = begin_line(journal.transaction, interface) + "\n";
-    for (const Undo& one : undo) text += to_text(one) + "\n";
-    unfinished_ = std::move(journal);
+    unfinished_ = Journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
+    return write_journal(*unfinished_);
+}
+
+Result<void> Instance::write_journal(const Journal& journal) const {
+    std::string text = begin_line(journal.transaction, journal.interface) + "\n";
+    for (const Undo& one : journal.undo) text += to_text(one) + "\n";
     const int error = kernel_->write_file(journal_path(), text);
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};

@@ -142,6 +142,7 @@ class Instance {
     std::string definitions_folder() const;
     Result<void> read_state();
     std::string live_link() const;
+    Result<void> write_journal(const Journal& journal) const;
     Result<void> forget();
 
     InstancePlace place_;

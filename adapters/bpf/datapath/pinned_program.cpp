@@ -1,9 +1,18 @@
 #include "adapters/bpf/datapath/pinned_program.hpp"
 
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
 
+#include <cerrno>
+
 namespace homeostat::bpf {
+
+Result<void> pin_again(const KernelPort& kernel, int descriptor, const std::string& path) {
+    const int error = kernel.pin(descriptor, path);
+    if (error == 0 || error == -EEXIST) return {};
+    return failure("pin again " + path + ": " + errno_text(error), -error);
+}
 
 Result<HeldProgram> hold(const PinnedProgram& program) {
     auto held = duplicate(program.descriptor);

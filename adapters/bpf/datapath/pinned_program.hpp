@@ -16,6 +16,9 @@ struct PinnedProgram {
     std::string version;
 };
 
+// Makes a pin that somebody removed; one that is there stays.
+Result<void> pin_again(const KernelPort& kernel, int descriptor, const std::string& path);
+
 struct HeldProgram {
     Descriptor descriptor; // empty where it is none of ours
     std::uint32_t id = 0;

@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/programs.hpp"
 
 #include "adapters/bpf/datapath/guard.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
 #include "adapters/bpf/libbpf_log.hpp"
@@ -343,6 +344,24 @@ Result<void> LoadedPrograms::take_up_attached() {
     if (!info) return std::unexpected(info.error());
     const auto twin = take_up(twin_of(version), true);
     programs_.emplace(name, Program{*program, info->id, version, ProgramKind::xdp, twin.value_or(-1)});
+    return {};
+}
+
+Result<void> LoadedPrograms::pin_again() const {
+    if (!pinning_) return {};
+    std::vector<std::pair<int, std::string>> pins;
+    for (const auto& [name, program] : programs_) {
+        pins.emplace_back(program.descriptor, pinning_->pins.program(program.version));
+        if (program.twin >= 0)
+            pins.emplace_back(program.twin, pinning_->pins.program(twin_of(program.version)));
+    }
+    for (const auto& [name, map] : maps_)
+        pins.emplace_back(map.descriptor,
+                          is_next(name) ? pinning_->pins.next_map(name) : pinning_->pins.map(name));
+    for (const auto& [name, staged] : staged_)
+        if (is_next(name)) pins.emplace_back(staged.before.get(), pinning_->pins.map(name));
+    for (const auto& [descriptor, path] : pins)
+        if (auto pinned = bpf::pin_again(*pinning_->kernel, descriptor, path); !pinned) return pinned;
     return {};
 }
 

@@ -128,6 +128,9 @@ class LoadedPrograms {
 
     const std::map<std::string, Error, std::less<>>& rejected() const { return rejected_; }
 
+    // Pins what is pinned no more.
+    Result<void> pin_again() const;
+
   private:
     struct CloseObject {
         void operator()(bpf_object* object) const { bpf_object__close(object); }

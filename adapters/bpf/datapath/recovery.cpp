@@ -5,6 +5,7 @@
 #include "adapters/bpf/kernel.hpp"
 
 #include <net/if.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ranges>
@@ -32,7 +33,7 @@ void take_off_guard(const KernelPort& kernel, ManagedInterface& interface, unsig
                taken_off && *taken_off) {
         interface.guard.reset();
     }
-    if (!interface.guard) interface.guard_is_armed = false;
+    if (!interface.guard) interface.guard_duty = GuardDuty::none;
 }
 
 } // namespace
@@ -62,10 +63,35 @@ std::string disarm_guard(const KernelPort& kernel, const InterfacePins& pins, co
 }
 
 Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface) {
-    if (!interface.guard_is_armed || !interface.guard) return {};
+    if (interface.guard_duty != GuardDuty::stand_down || !interface.guard) return {};
     auto disarmed = disarm(kernel, *interface.guard);
-    interface.guard_is_armed = !disarmed;
+    if (disarmed) interface.guard_duty = GuardDuty::none;
     return disarmed;
+}
+
+bool is_pinned(const ManagedInterface& interface) {
+    const InterfacePins& pins = interface.pins;
+    const auto exists = [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; };
+    if (!exists(pins.programs()) || (interface.link && !exists(pins.link()))) return false;
+    if (interface.link && !interface.link->version().empty() &&
+        !exists(pins.program(interface.link->version())))
+        return false;
+    if (interface.guard && interface.guard->kind() == Guard::Kind::tcx && !exists(pins.guard())) return false;
+    return std::ranges::all_of(interface.tc, [&](const auto& one) {
+        return one.second.kind() == TcLink::Kind::clsact || exists(pins.tc_link(one.first));
+    });
+}
+
+Result<void> pin_again(const Instance& instance, const ManagedInterface& interface) {
+    if (auto made = instance.make_folders(interface.name); !made) return made;
+    if (auto pinned = interface.programs.pin_again(); !pinned) return pinned;
+    if (interface.link)
+        if (auto pinned = interface.link->pin_again(); !pinned) return pinned;
+    if (interface.guard)
+        if (auto pinned = interface.guard->pin_again(); !pinned) return pinned;
+    for (const auto& [direction, link] : interface.tc)
+        if (auto pinned = link.pin_again(); !pinned) return pinned;
+    return {};
 }
 
 std::string take_back_unfinished(Instance& instance, const KernelPort& kernel) {

@@ -27,6 +27,11 @@ std::string disarm_guard(const KernelPort& kernel, const InterfacePins& pins, co
 // switch is done when the new program is there.
 Result<void> stand_down(const KernelPort& kernel, ManagedInterface& interface);
 
+// Whether what is attached is pinned still, and what is to come can be.
+bool is_pinned(const ManagedInterface& interface);
+// Pins what is pinned no more. Fails where it cannot be pinned.
+Result<void> pin_again(const Instance& instance, const ManagedInterface& interface);
+
 // What a process that was killed had begun and not finished: what should be is decided anew. Returns what to
 // tell of it; "" where there was nothing.
 std::string take_back_unfinished(Instance& instance, const KernelPort& kernel);

@@ -172,6 +172,15 @@ Result<void> TcLink::update(const PinnedProgram& program) {
                    shown.error().number);
 }
 
+Result<void> TcLink::pin_again() const {
+    if (!held_.version.empty())
+        if (auto pinned = bpf::pin_again(*kernel_, held_.descriptor.get(), pins_.program(held_.version));
+            !pinned)
+            return pinned;
+    if (kind_ == Kind::clsact) return {}; // a filter has none
+    return bpf::pin_again(*kernel_, link_.get(), pins_.tc_link(direction_));
+}
+
 Result<void> TcLink::remove() {
     if (kind_ == Kind::clsact) {
         const int error = kernel_->remove_filter(ifindex_, hook_of(direction_), filter());

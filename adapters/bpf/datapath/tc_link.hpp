@@ -59,6 +59,8 @@ class TcLink {
     // Each packet is seen by the old program or by the new one. Of TCX, the kernel compares with the old one;
     // of clsact, we ask before.
     Result<void> update(const PinnedProgram& program);
+    // Makes the pins that somebody removed: its own, and its program's.
+    Result<void> pin_again() const;
     Result<void> remove();
 
     Kind kind() const { return kind_; }

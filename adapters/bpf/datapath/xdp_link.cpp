@@ -263,11 +263,11 @@ Result<void> XdpLink::require_ours() const {
     if (const int error = kernel_->link_info(link_.get(), info); error != 0)
         return failure("ask about a link: " + errno_text(error), -error);
     if (!held_.version.empty() && info.prog_id == held_.id) return {};
-    return failure("update link: " + errno_text(EPERM) + ": " + other_program(info.prog_id), EPERM);
+    return failure(other_program(info.prog_id), EPERM);
 }
 
 Result<void> XdpLink::update(const PinnedProgram& program, std::int64_t* accepted_ns) {
-    if (program.version == held_.version) return require_ours();
+    if (held_.version.empty() || program.version == held_.version) return require_ours();
     auto held = duplicate(program.descriptor); // before anything is changed
     if (!held) return std::unexpected(held.error());
     const int error = kernel_->update_link(link_.get(), program.descriptor, held_.descriptor.get());
@@ -298,12 +298,19 @@ Result<void> XdpLink::detach() {
     return detached == 0 ? Result<void>{} : failure("detach link: " + reason(detached, {}), -detached);
 }
 
+Result<void> XdpLink::pin_again() const {
+    if (!held_.version.empty())
+        if (auto pinned = bpf::pin_again(*kernel_, held_.descriptor.get(), pins_.program(held_.version));
+            !pinned)
+            return pinned;
+    return bpf::pin_again(*kernel_, link_.get(), pins_.link());
+}
+
 Result<void> XdpLink::remove() {
     if (auto detached = detach(); !detached) return detached;
-    const int unpinned = kernel_->unpin(pins_.link());
+    if (const int error = kernel_->unpin(pins_.link()); error != 0 && error != -ENOENT)
+        return failure("unpin the link: " + errno_text(error), -error);
     link_ = Descriptor();
-    if (unpinned != 0 && unpinned != -ENOENT)
-        return failure("unpin the link: " + errno_text(unpinned), -unpinned);
     return {};
 }
 

@@ -89,6 +89,8 @@ class XdpLink {
     Result<void> update(const PinnedProgram& program, std::int64_t* accepted_ns = nullptr);
 
     // Detaches and unpins. Once it was detached it is gone, also where this fails.
+    // Makes the pins that somebody removed: its own, and its program's.
+    Result<void> pin_again() const;
     Result<void> remove();
     Result<void> detach(); // alone
 
