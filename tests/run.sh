@@ -80,7 +80,7 @@ while [ $# -gt 0 ]; do
         ;;
     esac
 done
-[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan fuzz)
+[ ${#presets[@]} -gt 0 ] || presets=(release asan fuzz tsan)
 
 # Where this script itself ends unexpectedly, that is a failure too.
 trap 'stop_build; fail "tests/run.sh (ended early)"; closing' EXIT
