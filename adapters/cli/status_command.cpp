@@ -38,7 +38,7 @@ libxdp's. "netlink" is a program that nobody holds, as `ip link set … xdp` and
 SINCE is when homeostat attached it, or, of other programs, when it was loaded.
 
 The kernel counts runs while somebody asks it to (sysctl kernel.bpf_stats_enabled). The columns RUNS and NS/RUN show '-'
-where it did not.
+where it did not, and a last line says how to have it count; with --json, "counts_runs" is what the sysctl says.
 
 Exit code: 0 it was told, 1 something could not be asked, 2 the command was not understood.
 )";
@@ -89,6 +89,19 @@ Row row_of(const SurveyedInterface& interface, const SurveyedProgram& program) {
             owner_text(program.owner)};
 }
 
+// Where nothing was counted, and nobody asked for it.
+void print_hint(const std::vector<SurveyedInterface>& interfaces) {
+    if (bpf::counts_runs().value_or(true)) return;
+    for (const SurveyedInterface& interface : interfaces)
+        for (const SurveyedProgram& program : interface.programs)
+            if (program.run_count == 0) {
+                std::cout
+                    << "The kernel does not count runs now: 'sysctl -w kernel.bpf_stats_enabled=1' has it "
+                       "count them, which takes a little of each one's time.\n";
+                return;
+            }
+}
+
 void print_table(const std::vector<SurveyedInterface>& interfaces, bool all) {
     std::vector<Row> rows{
         {"INTERFACE", "HOOK", "PROGRAM", "ID", "TAG", "SINCE (UTC)", "RUNS", "NS/RUN", "OWNER"}};
@@ -110,6 +123,7 @@ void print_table(const std::vector<SurveyedInterface>& interfaces, bool all) {
         for (std::size_t i = 0; i + 1 < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
         std::cout << line << row.back() << "\n";
     }
+    print_hint(interfaces);
 }
 
 json::object program_json(const SurveyedProgram& program) {
@@ -140,7 +154,10 @@ void print_json(const std::vector<SurveyedInterface>& interfaces) {
                         {"up", interface.up},
                         {"programs", std::move(programs)}});
     }
-    std::cout << json::object{{"interfaces", std::move(told)}} << "\n";
+    const auto counts = bpf::counts_runs();
+    std::cout << json::object{{"interfaces", std::move(told)},
+                              {"counts_runs", counts ? json::value(*counts) : json::value(nullptr)}}
+              << "\n";
 }
 
 } // namespace

@@ -54,6 +54,36 @@ TEST_F(Status, TellsAProgramThatNobodyHolds) {
     EXPECT_NE(finished.out.find(R"("kind":"netlink")"), std::string::npos) << finished.out;
 }
 
+// With a file in the place of the kernel's sysctl, for this one process.
+TEST_F(Status, SaysHowRunsAreCountedWhereTheKernelDoesNotCountThem) {
+    const auto entered = must(host().enter());
+    must(
+        lab::ip("link set lab0 xdpgeneric obj " HOMEOSTAT_BINARY_DIR "/bpf/xdp_counter.bpf.o sec xdp.frags"));
+    const auto status_where_sysctl_is = [&](const std::string& text, const std::string& more) {
+        const std::string sysctl = folder_.write("sysctl", text + "\n");
+        return run_to_end(
+                   {"/usr/bin/unshare", "-m", "/bin/sh", "-c",
+                    "mount --bind \"$1\" /proc/sys/kernel/bpf_stats_enabled && exec \"$2\" status lab0 " +
+                        more,
+                    "sh", sysctl, homeostat()},
+                   {.in = &host()})
+            .out;
+    };
+    const std::string off = status_where_sysctl_is("0", "");
+    EXPECT_TRUE(
+        off.ends_with("\nThe kernel does not count runs now: 'sysctl -w kernel.bpf_stats_enabled=1' has "
+                      "it count them, which takes a little of each one's time.\n"))
+        << off;
+    const std::string on = status_where_sysctl_is("1", "");
+    EXPECT_NE(on.find("xdp_counter"), std::string::npos) << on;
+    EXPECT_EQ(on.find("sysctl"), std::string::npos) << on;
+    EXPECT_NE(status_where_sysctl_is("0", "--json").find(R"("counts_runs":false)"), std::string::npos);
+    EXPECT_NE(status_where_sysctl_is("1", "--json").find(R"("counts_runs":true)"), std::string::npos);
+    must(lab::ip("link set lab0 xdpgeneric off"));
+    EXPECT_EQ(status_where_sysctl_is("0", "").find("sysctl"), std::string::npos)
+        << "there is nothing to count";
+}
+
 TEST_F(Status, AnInterfaceThatIsNotThereIsAFailure) {
     const Finished finished = status({"lab7"});
     EXPECT_EQ(finished.code, 1);

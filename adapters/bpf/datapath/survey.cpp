@@ -4,6 +4,7 @@
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
+#include "adapters/bpf/read_text.hpp"
 
 #include <net/if.h>
 
@@ -155,6 +156,12 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
         surveyed.push_back(std::move(*interface));
     }
     return surveyed;
+}
+
+std::optional<bool> counts_runs() {
+    const auto text = read_text("/proc/sys/kernel/bpf_stats_enabled");
+    if (!text) return std::nullopt;
+    return !text->starts_with('0');
 }
 
 } // namespace homeostat::bpf

@@ -7,6 +7,7 @@
 #include "knowledge/error.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,5 +38,9 @@ struct SurveyedInterface {
 // manifests are.
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
                                                          const std::string& bpffs, const std::string& state);
+
+// Whether the kernel is told by its sysctl to count the runs of programs, and their time; a process may have
+// it do so, too, for as long as it runs. None where that cannot be read.
+std::optional<bool> counts_runs();
 
 } // namespace homeostat::bpf
