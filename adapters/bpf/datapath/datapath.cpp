@@ -270,7 +270,9 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     if (interface.link)
         notes_.push_back(name + ": goes on with " + interface.link->version() + ", which was attached");
     if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
-    if (auto guard = Guard::adopt(options_.kernel, pins, ifindex); guard && *guard) {
+    auto guard = Guard::adopt(options_.kernel, pins, ifindex);
+    if (!guard) return failure(name + ": " + guard.error().what, guard.error().number);
+    if (*guard) {
         interface.guard = std::move(*guard);
         interface.guard_is_armed = true; // it may be
     }

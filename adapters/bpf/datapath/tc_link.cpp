@@ -103,18 +103,11 @@ Result<void> TcLink::take_off_elsewhere(const KernelPort& kernel, const Interfac
 }
 
 Result<bool> TcLink::is_there() const {
-    const auto unasked = [&](int error) {
-        return failure("ask what is at " + where() + ": " + errno_text(error), -error);
-    };
-    if (kind_ == Kind::clsact) {
-        Filter there = filter();
-        const int error = kernel_->find_filter(ifindex_, hook_of(direction_), there);
-        // EINVAL: there is no such qdisc.
-        if (error == 0 || error == -ENOENT || error == -EINVAL || error == -ENODEV) return error == 0;
-        return unasked(error);
-    }
-    const auto there = is_tcx_on(*kernel_, link_, ifindex_, hook_of(direction_));
-    return there ? there : unasked(there.error().number);
+    const Hook hook = hook_of(direction_);
+    const auto there = kind_ == Kind::clsact ? has_filter(*kernel_, ifindex_, hook, filter())
+                                             : is_tcx_on(*kernel_, link_, ifindex_, hook);
+    return there ? there
+                 : failure("ask what is at " + where() + ": " + there.error().what, there.error().number);
 }
 
 // What cannot be asked at the moment is taken to be as it was.
