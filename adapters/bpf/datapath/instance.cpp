@@ -158,10 +158,6 @@ Manifest::Interface read_interface(const json::object& object) {
     return interface;
 }
 
-std::string begin_line(std::uint64_t transaction, const std::string& interface) {
-    return json::serialize(json::object{{"transaction", transaction}, {"interface", interface}});
-}
-
 } // namespace
 
 InterfacePins::InterfacePins(const InstancePlace& place, std::string_view interface)
@@ -235,6 +231,14 @@ Result<Manifest> manifest_of(const InstancePlace& place) {
     auto manifest = text ? read_manifest(*text) : std::unexpected(text.error());
     if (!manifest) return failure(path + ": " + manifest.error().what);
     return manifest->boot_id == boot_id() ? std::move(*manifest) : Manifest{};
+}
+
+std::string to_text(const Journal& journal) {
+    std::string text =
+        json::serialize(json::object{{"transaction", journal.transaction}, {"interface", journal.interface}});
+    text += "\n";
+    for (const Undo& one : journal.undo) text += to_text(one) + "\n";
+    return text;
 }
 
 Result<Journal> read_journal(std::string_view text) {
@@ -384,8 +388,8 @@ Result<void> Instance::make_folders(std::string_view interface) const {
 }
 
 Result<void> Instance::begin(const std::string& interface) {
-    const int error =
-        kernel_->write_file(journal_path(), begin_line(manifest_.committed + 1, interface) + "\n");
+    const Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = {}};
+    const int error = kernel_->write_file(journal_path(), to_text(journal));
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};
 }
@@ -423,8 +427,7 @@ Result<void> Instance::abandon() {
 
 Result<void> Instance::keep(const std::string& interface, const std::vector<Undo>& undo) {
     Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
-    std::string text = begin_line(journal.transaction, interface) + "\n";
-    for (const Undo& one : undo) text += to_text(one) + "\n";
+    const std::string text = to_text(journal);
     unfinished_ = std::move(journal);
     const int error = kernel_->write_file(journal_path(), text);
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);

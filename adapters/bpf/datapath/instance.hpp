@@ -165,6 +165,7 @@ Result<Manifest> read_manifest(std::string_view text);
 // The one that is written down; an empty one where there is none, or it is from before the machine started:
 // its pins went with it.
 Result<Manifest> manifest_of(const InstancePlace& place);
+std::string to_text(const Journal& journal); // a line for its beginning, and one for each entry
 // A last line that was cut off is left out: its step was not made.
 Result<Journal> read_journal(std::string_view text);
 

@@ -1,4 +1,4 @@
-// An instance that was used in another network namespace.
+// What an instance writes down; and one that was used in another network namespace.
 #include "adapters/lab/bpf_mount.hpp"
 #include "adapters/lab/network.hpp"
 #include "tests/adapters/bpf/datapath/options_at.hpp"
@@ -8,6 +8,8 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -77,6 +79,57 @@ TEST_F(InstanceTest, IsRefusedWhileItsProgramsWorkInAnotherNamespaceAndTakenOver
     auto datapath = open();
     ASSERT_TRUE(datapath) << datapath.error().what;
     EXPECT_TRUE((*datapath)->detach_all());
+}
+
+Manifest a_manifest() {
+    Manifest::Interface bare{.ifindex = 3, .attached_unix_ms = 0, .owned = {}, .tc_attached_unix_ms = {}};
+    Manifest::Interface full{
+        .ifindex = 4'294'967'295,
+        .attached_unix_ms = 1'700'000'000'123,
+        .owned = {{{"limits", "udp"}, {{"pps", -5}, {"burst", INT64_MAX}}}, {{"flags", "[\"a\"]"}, {}}},
+        .tc_attached_unix_ms = {{TcDirection::ingress, 5}, {TcDirection::egress, 6}}};
+    return {.boot_id = "a-boot",
+            .netns_cookie = UINT64_MAX,
+            .committed = 41,
+            .interfaces = {{"lab0", bare}, {"eth0.100", full}}};
+}
+
+TEST(Manifest, IsReadAsItWasWritten) {
+    for (const Manifest& manifest : {Manifest{}, a_manifest()}) {
+        const auto read = read_manifest(to_text(manifest));
+        ASSERT_TRUE(read) << read.error().what;
+        EXPECT_EQ(*read, manifest) << to_text(manifest);
+    }
+}
+
+TEST(Manifest, ThatIsDamagedOrOfAnotherVersionSaysSo) {
+    std::string text = to_text(a_manifest());
+    EXPECT_TRUE(read_manifest(text.substr(0, text.size() / 2)).error().what.starts_with("it is damaged: "));
+    text.replace(text.find("\"version\":1"), 11, "\"version\":9");
+    EXPECT_EQ(read_manifest(text).error().what, "it has version 9, and this program reads version 1");
+}
+
+Journal a_journal() {
+    return {.transaction = 42,
+            .interface = "eth0.100",
+            .undo = {RestoreTc{TcDirection::egress, RestoreTc::Held{"count@0123", true}},
+                     RestoreForeign{17, XdpMode::skb, false}, RestoreXdp{}}};
+}
+
+TEST(Journal, IsReadAsItWasWritten) {
+    const auto read = read_journal(to_text(a_journal()));
+    ASSERT_TRUE(read) << read.error().what;
+    EXPECT_EQ(*read, a_journal());
+}
+
+TEST(Journal, WhereverItWasCutOffHasTheEntriesThatAreWhole) {
+    const std::string text = to_text(a_journal());
+    for (std::size_t size = 0; size <= text.size(); ++size) {
+        const auto read = read_journal(std::string_view(text).substr(0, size));
+        ASSERT_TRUE(read) << size << ": " << read.error().what;
+        const auto lines = std::ranges::count(text.substr(0, size), '\n');
+        EXPECT_EQ(read->undo.size(), static_cast<std::size_t>(std::max<std::ptrdiff_t>(lines - 1, 0)));
+    }
 }
 
 } // namespace
