@@ -216,6 +216,7 @@ std::vector<std::string> what_is_left(const Seen& seen) {
     else if (seen.records.journal)
         also.push_back("a change on " + seen.records.journal->interface +
                        " that was cut short would be taken back first");
+    if (!seen.records.dropped.empty()) also.push_back(seen.records.dropped);
     for (const std::string& interface : bpf::pinned_interfaces(seen.place))
         if (std::ranges::find(seen.loaded.config.interfaces, interface, &InterfaceSpec::name) ==
             seen.loaded.config.interfaces.end())

@@ -117,6 +117,15 @@ Result<void> release(Instance& instance, const KernelPort& kernel, const std::st
     return instance.commit(name, std::nullopt);
 }
 
+// What an owner does before all else, as it is told.
+std::vector<std::string> begin_with(Instance& instance, const KernelPort& kernel) {
+    std::vector<std::string> told;
+    if (!instance.dropped().empty()) told.push_back(instance.dropped());
+    if (std::string taken_back = take_back_unfinished(instance, kernel); !taken_back.empty())
+        told.push_back(std::move(taken_back));
+    return told;
+}
+
 // What the instance has attached to one interface, as it is told when that is taken away; none where nothing
 // is attached.
 Result<std::vector<std::string>> lines_of(const Instance& instance, const KernelPort& kernel,
@@ -142,9 +151,7 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
                                                    const KernelPort& kernel) {
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
-    std::vector<std::string> told;
-    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
-        told.push_back(std::move(taken_back));
+    std::vector<std::string> told = begin_with(*instance, kernel);
     const std::vector<std::string> pinned = instance->pinned_interfaces();
     for (const std::string& name : interfaces) {
         if (std::ranges::find(pinned, name) == pinned.end()) {
@@ -166,14 +173,12 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
 
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
     std::error_code error;
-    std::vector<std::string> told;
     if (!fs::exists(place.state + "/" + place.name, error) &&
         !fs::exists(place.bpffs + "/" + place.name, error))
-        return told;
+        return std::vector<std::string>{};
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
-    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
-        told.push_back(std::move(taken_back));
+    std::vector<std::string> told = begin_with(*instance, kernel);
     for (const std::string& name : instance->pinned_interfaces()) {
         auto lines = lines_of(*instance, kernel, name);
         if (!lines) return std::unexpected(lines.error());
@@ -192,9 +197,7 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     auto instance = Instance::open(datapath->options_.place, datapath->options_.kernel);
     if (!instance) return std::unexpected(instance.error());
     datapath->instance_ = std::move(*instance);
-    if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
-        !taken_back.empty())
-        datapath->notes_.push_back(std::move(taken_back));
+    datapath->notes_ = begin_with(*datapath->instance_, datapath->options_.kernel);
     if (auto watch = DeviceWatch::open())
         datapath->devices_ = std::move(*watch);
     else

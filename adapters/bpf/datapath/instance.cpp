@@ -234,8 +234,9 @@ Result<Manifest> manifest_of(const InstancePlace& place) {
 }
 
 std::string to_text(const Journal& journal) {
-    std::string text =
-        json::serialize(json::object{{"transaction", journal.transaction}, {"interface", journal.interface}});
+    std::string text = json::serialize(json::object{{"boot_id", journal.boot_id},
+                                                    {"transaction", journal.transaction},
+                                                    {"interface", journal.interface}});
     text += "\n";
     for (const Undo& one : journal.undo) text += to_text(one) + "\n";
     return text;
@@ -257,6 +258,7 @@ Result<Journal> read_journal(std::string_view text) {
         }
         try {
             const json::object object = json::parse(line).as_object();
+            journal.boot_id = json::value_to<std::string>(object.at("boot_id"));
             journal.transaction = object.at("transaction").to_number<std::uint64_t>();
             journal.interface = json::value_to<std::string>(object.at("interface"));
             begun = true;
@@ -266,6 +268,32 @@ Result<Journal> read_journal(std::string_view text) {
     }
     return journal;
 }
+
+namespace {
+
+// Of a transaction that is not whole; none where there is none. One of an earlier boot is told in `dropped`.
+Result<std::optional<Journal>> journal_of(const InstancePlace& place, const Manifest& manifest,
+                                          std::string& dropped) {
+    const std::string path = place.state + "/" + place.name + "/journal";
+    std::error_code error;
+    if (!fs::exists(path, error)) return std::nullopt;
+    const auto text = read_text(path);
+    auto journal = text ? read_journal(*text) : std::unexpected(text.error());
+    if (!journal)
+        return failure(path + ": " + journal.error().what +
+                       "; a change may be half made: remove the file to go on with what is attached now");
+    if (journal->undo.empty()) return std::nullopt;
+    if (journal->boot_id != boot_id()) {
+        dropped = path + ": a change on " + journal->interface +
+                  " was cut short before the machine was started anew; nothing of it is left to take back";
+        return std::nullopt;
+    }
+    // A manifest that was written after the last step makes the transaction whole.
+    if (journal->transaction <= manifest.committed) return std::nullopt;
+    return std::move(*journal);
+}
+
+} // namespace
 
 std::string Instance::journal_path() const { return place_.state + "/" + place_.name + "/journal"; }
 std::string Instance::manifest_path() const { return place_.state + "/" + place_.name + "/manifest"; }
@@ -294,8 +322,6 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
 }
 
 Result<void> Instance::read_state() {
-    std::error_code error;
-    const std::string boot = boot_id();
     const std::uint64_t cookie = netns_cookie();
     auto manifest = manifest_of(place_);
     if (!manifest)
@@ -311,20 +337,13 @@ Result<void> Instance::read_state() {
                            EBUSY);
         if (auto forgotten = forget(); !forgotten) return forgotten;
     }
-    const bool same_boot = manifest_.boot_id == boot;
-    manifest_.boot_id = boot;
+    manifest_.boot_id = boot_id();
     manifest_.netns_cookie = cookie;
-    if (!fs::exists(journal_path(), error)) return {};
-    auto text = read_text(journal_path());
-    auto journal = text ? read_journal(*text) : std::unexpected(text.error());
-    if (!journal)
-        return failure(journal_path() + ": " + journal.error().what +
-                       "; a change may be half made: remove the file to go on with what is attached now");
-    // A manifest that was written after the last step makes the transaction whole.
-    const bool whole = same_boot && journal->transaction <= manifest_.committed;
-    if (whole || journal->undo.empty()) return abandon();
+    auto journal = journal_of(place_, manifest_, dropped_);
+    if (!journal) return std::unexpected(journal.error());
     unfinished_ = std::move(*journal);
-    return {};
+    std::error_code error;
+    return unfinished_ || !fs::exists(journal_path(), error) ? Result<void>{} : abandon();
 }
 
 // The pin of a link that is on a device, in whatever network namespace; "" for none.
@@ -366,16 +385,12 @@ std::vector<std::string> Instance::pinned_interfaces() const { return bpf::pinne
 Result<InstanceRecords> read_records(const InstancePlace& place) {
     const std::string folder = place.state + "/" + place.name;
     InstanceRecords records;
-    std::error_code error;
     auto manifest = manifest_of(place);
     if (!manifest) return std::unexpected(manifest.error());
     records.manifest = std::move(*manifest);
-    if (fs::exists(folder + "/journal", error)) {
-        const auto text = read_text(folder + "/journal");
-        auto journal = text ? read_journal(*text) : std::unexpected(text.error());
-        if (journal && !journal->undo.empty() && journal->transaction > records.manifest.committed)
-            records.journal = std::move(*journal);
-    }
+    auto journal = journal_of(place, records.manifest, records.dropped);
+    if (!journal) return std::unexpected(journal.error());
+    records.journal = std::move(*journal);
     if (is_locked(folder + "/lock")) records.owner = read_text(folder + "/lock").value_or("?");
     return records;
 }
@@ -388,7 +403,10 @@ Result<void> Instance::make_folders(std::string_view interface) const {
 }
 
 Result<void> Instance::begin(const std::string& interface) {
-    const Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = {}};
+    const Journal journal{.boot_id = manifest_.boot_id,
+                          .transaction = manifest_.committed + 1,
+                          .interface = interface,
+                          .undo = {}};
     const int error = kernel_->write_file(journal_path(), to_text(journal));
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};
@@ -426,7 +444,10 @@ Result<void> Instance::abandon() {
 }
 
 Result<void> Instance::keep(const std::string& interface, const std::vector<Undo>& undo) {
-    Journal journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
+    Journal journal{.boot_id = manifest_.boot_id,
+                    .transaction = manifest_.committed + 1,
+                    .interface = interface,
+                    .undo = undo};
     const std::string text = to_text(journal);
     unfinished_ = std::move(journal);
     const int error = kernel_->write_file(journal_path(), text);

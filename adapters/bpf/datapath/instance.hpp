@@ -92,6 +92,7 @@ struct Manifest {
 
 // A transaction that was begun: its entries are taken back from the last to the first.
 struct Journal {
+    std::string boot_id; // of another boot, it is void: what it would take back went with the kernel
     std::uint64_t transaction = 0;
     std::string interface;
     std::vector<Undo> undo;
@@ -118,6 +119,9 @@ class Instance {
     const Manifest& manifest() const { return manifest_; }
     // Of a transaction that its process did not finish; none where all was well.
     const std::optional<Journal>& unfinished() const { return unfinished_; }
+
+    // What open() dropped, for people: the journal of an earlier boot; "" for nothing.
+    const std::string& dropped() const { return dropped_; }
 
     // Whether a journal could not be removed: the next transaction must write one of its own over it.
     bool journal_stays() const { return journal_stays_; }
@@ -149,6 +153,7 @@ class Instance {
     Descriptor lock_;
     Manifest manifest_;
     std::optional<Journal> unfinished_;
+    std::string dropped_;
     bool journal_stays_ = false;
 };
 
@@ -156,6 +161,7 @@ class Instance {
 struct InstanceRecords {
     Manifest manifest;
     std::optional<Journal> journal; // of a change that is under way, or was cut short
+    std::string dropped;            // as Instance::dropped(): open() would
     std::string owner;              // the process that owns the instance now; "" for none
 };
 Result<InstanceRecords> read_records(const InstancePlace& place);

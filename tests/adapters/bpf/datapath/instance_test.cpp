@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 
@@ -81,6 +82,44 @@ TEST_F(InstanceTest, IsRefusedWhileItsProgramsWorkInAnotherNamespaceAndTakenOver
     EXPECT_TRUE((*datapath)->detach_all());
 }
 
+// A state folder on a disk outlives the kernel whose programs it tells of; the BPF file system does not.
+TEST_F(InstanceTest, AJournalOfAnEarlierBootIsToldAndDropped) {
+    const InstancePlace place = options_at(mount_->path(), state_).place;
+    const std::string path = state_ + "/" + place.name + "/journal";
+    Journal journal{.boot_id = "an-earlier-boot",
+                    .transaction = 5,
+                    .interface = "lab0",
+                    .undo = {RestoreXdp{RestoreXdp::Held{"gone@0123456789ab", XdpMode::skb}}}};
+    const auto write = [&] {
+        std::filesystem::create_directories(state_ + "/" + place.name);
+        std::ofstream(path) << to_text(journal);
+    };
+    write();
+    const std::string told = path + ": a change on lab0 was cut short before the machine was started anew; "
+                                    "nothing of it is left to take back";
+    const auto records = read_records(place);
+    ASSERT_TRUE(records) << records.error().what;
+    EXPECT_FALSE(records->journal);
+    EXPECT_EQ(records->dropped, told);
+    EXPECT_TRUE(std::filesystem::exists(path)) << "to read is not to drop";
+
+    const auto detached = detach_interfaces(place, {"lab0"});
+    ASSERT_TRUE(detached) << detached.error().what;
+    EXPECT_EQ(detached->front(), told);
+    EXPECT_FALSE(std::filesystem::exists(path));
+
+    write();
+    const KernelPort kernel;
+    const auto instance = Instance::open(place, kernel);
+    ASSERT_TRUE(instance) << instance.error().what;
+    EXPECT_FALSE(instance->unfinished());
+    EXPECT_EQ(instance->dropped(), told);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    journal.boot_id = instance->manifest().boot_id;
+    write();
+    EXPECT_EQ(read_records(place)->journal, journal) << "one of this boot is to be taken back";
+}
+
 Manifest a_manifest() {
     Manifest::Interface bare{.ifindex = 3, .attached_unix_ms = 0, .owned = {}, .tc_attached_unix_ms = {}};
     Manifest::Interface full{
@@ -110,7 +149,8 @@ TEST(Manifest, ThatIsDamagedOrOfAnotherVersionSaysSo) {
 }
 
 Journal a_journal() {
-    return {.transaction = 42,
+    return {.boot_id = "a-boot",
+            .transaction = 42,
             .interface = "eth0.100",
             .undo = {RestoreTc{TcDirection::egress, RestoreTc::Held{"count@0123", true}},
                      RestoreForeign{17, XdpMode::skb, false}, RestoreXdp{}}};
