@@ -235,19 +235,15 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     const unsigned ifindex = ::if_nametoindex(name.c_str());
     auto link = XdpLink::adopt(options_.kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
-    const std::string attached = *link ? (*link)->version() : "";
+    AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = {}};
     auto tc = tc_links(options_.kernel, pins, ifindex);
     if (!tc) return std::unexpected(tc.error());
-    std::vector<std::string> attached_tc;
-    for (const auto& [direction, one] : *tc) attached_tc.push_back(one.version());
-    const auto is_attached = [&](std::string_view version) {
-        return version == attached || version == twin_of(attached) ||
-               std::ranges::find(attached_tc, version) != attached_tc.end();
-    };
-    remove_old_maps(options_.kernel, pins, is_attached);
-    auto loaded = LoadedPrograms::load(
-        programs, LoadedPrograms::Pinning{&options_.kernel, pins, instance_->definitions_path(name), attached,
-                                          options_.leaves_others, attached_tc});
+    for (const auto& [direction, one] : *tc) attached.tc.push_back(one.version());
+    remove_old_maps(options_.kernel, pins,
+                    [&](std::string_view version) { return is_in_use(version, attached); });
+    auto loaded = LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
+                                                                         instance_->definitions_path(name),
+                                                                         attached, options_.leaves_others});
     if (!loaded) return std::unexpected(loaded.error());
     ManagedInterface interface{.name = name,
                                .pins = pins,
@@ -287,7 +283,8 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     }
     for (const std::string& path : files_in(pins.programs())) {
         const std::string version = version_of_pin(path);
-        if (!interface.programs.knows_version(version) && !is_attached(version)) options_.kernel.unpin(path);
+        if (!interface.programs.knows_version(version) && !is_in_use(version, attached))
+            options_.kernel.unpin(path);
     }
     return interface;
 }

@@ -2,7 +2,7 @@
 
 #include "adapters/bpf/datapath/clsact.hpp"
 #include "adapters/bpf/datapath/guard.hpp"
-#include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
@@ -30,10 +30,10 @@ class Search {
         const unsigned ifindex = ::if_nametoindex(interface.c_str());
         auto link = XdpLink::adopt(kernel_, pins, ifindex);
         if (!link) return std::unexpected(link.error());
-        const std::string version = *link ? (*link)->version() : "";
-        const auto tc = look_at_tc(pins, ifindex, interface);
+        auto tc = look_at_tc(pins, ifindex, interface);
         if (!tc) return std::unexpected(tc.error());
         const bool has_none = !*link && tc->empty();
+        const AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = std::move(*tc)};
         const std::string nobody = ifindex == 0 ? "there is no interface " + interface
                                    : has_none   ? "nothing is attached to " + interface
                                                 : "";
@@ -47,11 +47,7 @@ class Search {
             found_.push_back({pins.guard(), "guard", nobody});
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
-            const std::string pinned = version_of_pin(path);
-            const bool is_attached = (!version.empty() && (pinned == version || pinned == twin_of(version) ||
-                                                           pinned == host_form_of(version))) ||
-                                     tc->contains(pinned);
-            if (!is_attached) {
+            if (!is_in_use(version_of_pin(path), attached)) {
                 found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
                 continue;
             }
@@ -73,15 +69,15 @@ class Search {
 
   private:
     // The versions of the TC programs that are attached.
-    Result<std::set<std::string>> look_at_tc(const InterfacePins& pins, unsigned ifindex,
-                                             const std::string& interface) {
-        std::set<std::string> attached;
+    Result<std::vector<std::string>> look_at_tc(const InterfacePins& pins, unsigned ifindex,
+                                                const std::string& interface) {
+        std::vector<std::string> attached;
         std::error_code error;
         bool has_filter = false;
         for (const TcDirection direction : tc_directions) {
             const auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
             if (!link) return std::unexpected(link.error());
-            if (*link) attached.insert((*link)->version());
+            if (*link) attached.push_back((*link)->version());
             has_filter = has_filter || (*link && (*link)->kind() == TcLink::Kind::clsact);
             if (!*link && fs::exists(pins.tc_link(direction), error))
                 found_.push_back(

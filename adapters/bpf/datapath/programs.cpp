@@ -297,10 +297,7 @@ Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const Map
 void LoadedPrograms::forget_programs() {
     for (const std::string& path : files_in(pinning_->pins.programs())) {
         const std::string version = version_of_pin(path);
-        const bool is_attached =
-            version == pinning_->attached || version == twin_of(pinning_->attached) ||
-            std::ranges::find(pinning_->attached_tc, version) != pinning_->attached_tc.end();
-        if (!is_attached && !knows_version(version)) pinning_->kernel->unpin(path);
+        if (!is_in_use(version, pinning_->attached) && !knows_version(version)) pinning_->kernel->unpin(path);
     }
 }
 
@@ -333,7 +330,7 @@ Result<int> LoadedPrograms::take_up(const std::string& version, bool same_maps) 
 
 // From its pin alone, and its twin's: its object may be anywhere.
 Result<void> LoadedPrograms::take_up_attached() {
-    const std::string& version = pinning_->attached;
+    const std::string& version = pinning_->attached.xdp;
     const std::string name = version.substr(0, version.find('@'));
     if (version.empty() || programs_.contains(name)) return {};
     const auto program = take_up(version, true);

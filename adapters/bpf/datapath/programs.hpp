@@ -3,6 +3,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/maps/interface_map.hpp"
 #include "adapters/bpf/maps/map_definitions.hpp"
@@ -95,10 +96,9 @@ class LoadedPrograms {
     struct Pinning {
         const KernelPort* kernel;
         InterfacePins pins;
-        std::string definitions;                // the path of the file of them
-        std::string attached;                   // the XDP program's version that is; "" for none
-        bool keeps_attached = false;            // it is one of these, by its name, where no source has that
-        std::vector<std::string> attached_tc{}; // versions of TC programs that are
+        std::string definitions; // the path of the file of them
+        AttachedVersions attached;
+        bool keeps_attached = false; // the XDP program is one of these, by its name, where no source has that
     };
 
     // A program that the kernel rejects is kept as its error (see program()); the others are loaded all the
