@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/guard.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/datapath/tcx.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
@@ -83,9 +84,11 @@ Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, u
         const int link = kernel.create_link(guard.pass_.get(), ifindex, Hook::tcx_ingress);
         if (link >= 0) {
             guard.link_ = Descriptor(link);
-            kernel.unpin(pins.guard()); // of a device that is gone
-            if (const int error = kernel.pin(link, pins.guard()); error != 0)
-                return failure("pin the guard: " + errno_text(error), -error);
+            // There may be one of a device that is gone.
+            if (auto pinned = pin_anew(kernel, link, pins.guard()); !pinned) {
+                kernel.detach_link(link); // else with its descriptor, only later
+                return failure("the guard: " + pinned.error().what, pinned.error().number);
+            }
             return guard;
         }
         if (kind || link != -EINVAL)

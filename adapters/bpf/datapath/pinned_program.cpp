@@ -3,9 +3,11 @@
 #include "adapters/bpf/datapath/guard.hpp"
 #include "adapters/bpf/datapath/instance.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace homeostat::bpf {
 
@@ -22,6 +24,14 @@ HeldProgram find_pinned(const KernelPort& kernel, const std::string& folder, std
             return {std::move(program), id, version_of_pin(path)};
     }
     return {.descriptor = {}, .id = id, .version = {}};
+}
+
+Result<void> pin_anew(const KernelPort& kernel, int object, const std::string& path) {
+    if (const int error = kernel.unpin(path); error != 0 && error != -ENOENT)
+        return failure("unpin what was at " + path + ": " + errno_text(error), -error);
+    if (const int error = kernel.pin(object, path); error != 0)
+        return failure("pin " + path + ": " + errno_text(error), -error);
+    return {};
 }
 
 bool is_in_use(std::string_view version, const AttachedVersions& attached) {

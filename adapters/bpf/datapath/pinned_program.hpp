@@ -29,6 +29,9 @@ Result<HeldProgram> hold(const PinnedProgram& program);
 // The program with this id, by its pin in the folder, where it has one there.
 HeldProgram find_pinned(const KernelPort& kernel, const std::string& folder, std::uint32_t id);
 
+// In the place of what is pinned there, if anything.
+Result<void> pin_anew(const KernelPort& kernel, int object, const std::string& path);
+
 // The versions of the programs that are attached to an interface.
 struct AttachedVersions {
     std::string xdp;             // "" for none

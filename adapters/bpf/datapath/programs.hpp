@@ -145,7 +145,7 @@ class LoadedPrograms {
     Result<int> stage(const MapDefinition& wanted, StagedMap staged);
     Result<void> keep_maps(bpf_object* object, const ProgramSource& source, const SharedMaps& shared);
     Result<void> pin_new(const std::string& name, int map, const MapDefinition& definition);
-    void forget_programs();
+    Result<void> forget_programs();
     void prune_definitions();
     Result<void> take_up_attached();
     Result<int> take_up(const std::string& version, bool same_maps);

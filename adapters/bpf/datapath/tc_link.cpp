@@ -60,12 +60,10 @@ Result<void> TcLink::create(int program, const Place& place) {
     }
     if (created < 0) return failure(errno_text(created) + capability_hint(created), -created);
     link_ = Descriptor(created);
-    const std::string pin = pins_.tc_link(direction_);
-    int error = kernel_->unpin(pin); // of a device that is gone
-    if (error == 0 || error == -ENOENT) error = kernel_->pin(created, pin);
-    if (error == 0) return {};
-    kernel_->detach_link(created); // else with its descriptor, only later
-    return failure("pin the link at " + pin + ": " + errno_text(error), -error);
+    auto pinned =
+        pin_anew(*kernel_, created, pins_.tc_link(direction_)); // there may be one of a device that is gone
+    if (!pinned) kernel_->detach_link(created);                 // else with its descriptor, only later
+    return pinned;
 }
 
 Result<void> TcLink::create_filter(int program) {

@@ -174,6 +174,19 @@ TEST_F(DatapathTest, ARejectedProgramIsToldInTheVerifiersWordsAndLeavesTheLiveOn
     EXPECT_EQ(datapath_->rejected().count("broken"), 1u);
 }
 
+TEST_F(DatapathTest, APinThatCannotBeTakenAwayIsToldWithTheKernelsOwnNumber) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    ASSERT_EQ(KernelPort().unpin(pins().map("verdict_counters")), 0); // the pinned program has another one
+    DatapathOptions stuck =
+        options_with(KernelPort([](KernelCall call) { return call == KernelCall::unpin ? -EIO : 0; }));
+    stuck.leaves_others = true;
+    open_datapath(std::move(stuck), {source("pass", "counting", "count_pass")});
+    ASSERT_TRUE(datapath_->rejected().contains("pass"));
+    const std::string why = datapath_->rejected().at("pass").what;
+    EXPECT_NE(why.find("Input/output error"), std::string::npos) << why;
+    open({"lab0"});
+}
+
 TEST_F(DatapathTest, MapsOfOneNameWithTwoDefinitionsAreRefusedWithTheDifference) {
     ASSERT_EQ(datapath_->rejected().count("odd"), 1u);
     const std::string error = datapath_->rejected().find("odd")->second.what;

@@ -374,6 +374,28 @@ TEST_P(TcTest, WhicheverQuestionFailsDetachSucceedsOnlyWhereNothingIsLeft) {
     }
 }
 
+// A guard and a link of a device that is gone are in the place of the new ones.
+TEST_P(TcTest, APinThatCannotBeTakenAwayIsToldWithTheKernelsOwnNumberAndNothingStaysAttached) {
+    if (GetParam() == Guard::Kind::clsact) GTEST_SKIP() << "has no pins of links";
+    ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}, AttachTc{into, "count_first"}}).ok);
+    datapath_.reset();
+    ASSERT_TRUE(lab::ip("link del lab0"));
+    ASSERT_TRUE(lab::ip("link add lab0 type veth peer name lab9"));
+    index_ = ::if_nametoindex("lab0");
+    const KernelPort stuck([](KernelCall call) { return call == KernelCall::unpin ? -EIO : 0; });
+    const auto guard = Guard::open(stuck, pins(), index_);
+    ASSERT_FALSE(guard);
+    EXPECT_EQ(guard.error().number, EIO) << guard.error().what;
+    const Descriptor theirs = load_theirs();
+    const auto link = TcLink::attach(
+        stuck, pins(), {theirs.get(), "x"},
+        {.interface = "lab0", .ifindex = index_, .direction = into, .guard = nullptr, .kind = {}});
+    ASSERT_FALSE(link);
+    EXPECT_EQ(link.error().number, EIO) << link.error().what;
+    EXPECT_THAT(there(into), IsEmpty());
+    open();
+}
+
 TEST_P(TcTest, StatusShowsProgramsAndGuardsWithTheirOwnersAndOthersBesideThem) {
     add_foreign_filter(out, 10);
     ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}, AttachTc{into, "count_first"},
