@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/change.hpp"
 
 #include "adapters/bpf/datapath/map_entries.hpp"
+#include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -151,8 +152,10 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (auto ours = interface_.link->require_ours(); !ours) return ours;
     prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
-    std::span<const XdpMode> ladder = step.ladder;
-    Error refusals{"", EINVAL};
+    const PossibleRungs possible =
+        possible_rungs(link_facts(*ifindex).value_or(LinkFacts{}), step.ladder, before);
+    std::span<const XdpMode> ladder = possible.ladder;
+    Error refusals{possible.ruled_out, EOPNOTSUPP};
     const auto switched = switch_beside(step.program, ladder, *ifindex, refusals);
     if (!switched) return std::unexpected(switched.error());
     if (*switched) return hand_over(*handover);
@@ -183,6 +186,10 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (interface_.link && interface_.link->program_id() == (*shown)->id &&
         !interface_.link->version().empty())
         return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
+    const PossibleRungs possible =
+        possible_rungs(link_facts(*ifindex).value_or(LinkFacts{}), step.ladder, (*shown)->mode);
+    if (possible.ladder.empty() && !possible.ruled_out.empty())
+        return failure(possible.ruled_out, EOPNOTSUPP);
     const std::string what = describe(**shown) + ", " + whose(**shown, *ifindex);
     const auto foreign = find_foreign(kernel_, *ifindex, **shown);
     if (!foreign) return std::unexpected(foreign.error());
@@ -200,7 +207,8 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
         if (there && *there && (*there)->id == foreign->shown.id) gap_began_ns_.reset();
         return detached;
     }
-    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    Error refusals{possible.ruled_out, EOPNOTSUPP};
+    if (auto attached = climb(step.program, possible.ladder, *ifindex, refusals); !attached) return attached;
     end_gap(accepted_ns_);
     notes_.push_back(interface_.name + ": replaced foreign " + what + ": no XDP program for " +
                      milliseconds_text(gap_->ns) + gap_text(*uncovered));
@@ -352,12 +360,12 @@ Result<bool> Change::switch_beside(const std::string& program, std::span<const X
         return true;
     }
     if (ladder.empty()) return std::unexpected(refusals);
-    if (ladder.front() != old.mode() || (old.mode() != XdpMode::hw && refusals.what.empty())) return false;
+    if (ladder.front() != old.mode()) return false;
     const auto form = form_for(old.mode(), program, ifindex);
     if (!form) return std::unexpected(form.error());
     if (auto updated = old.update(*form, &accepted_ns_); !updated) return std::unexpected(updated.error());
-    notes_.push_back(interface_.name + ": stays in mode " + std::string(to_text(old.mode())) + ": " +
-                     refusals.what);
+    notes_.push_back(interface_.name + ": stays in mode " + std::string(to_text(old.mode())) +
+                     (refusals.what.empty() ? "" : ": " + refusals.what));
     return true;
 }
 

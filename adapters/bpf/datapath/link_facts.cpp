@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 
+#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/netlink_socket.hpp"
 
@@ -139,6 +140,10 @@ bool ask_ethtool(const std::string& interface, void* command) {
 std::optional<LinkFacts> link_facts(unsigned ifindex) {
     LinkFacts facts;
     if (!ask_rtnetlink(ifindex, facts)) return std::nullopt;
+    const unsigned master = facts.master.empty() ? 0 : ::if_nametoindex(facts.master.c_str());
+    if (master != 0)
+        if (const auto there = attached_program(master); there && *there)
+            facts.master_program = describe(**there);
     const std::string name = name_of(ifindex);
     ethtool_drvinfo driver{};
     driver.cmd = ETHTOOL_GDRVINFO;

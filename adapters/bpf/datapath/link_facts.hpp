@@ -24,6 +24,7 @@ struct LinkFacts {
     std::string driver;                          // "" where it does not say
     std::string master;                          // the interface that it is a part of; "" for none
     std::string master_kind;                     // "bond", "bridge"
+    std::string master_program{};                // XDP, that is attached to the master; "" for none
     bool lro = false;                            // large receive offload is on
     std::optional<std::uint64_t> xdp_features{}; // as the driver tells since Linux 6.3, bits of XdpFeature
 };

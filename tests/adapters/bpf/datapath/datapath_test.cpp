@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/link_facts.hpp"
+#include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/objects.hpp"
@@ -69,6 +70,12 @@ class DatapathTest : public DatapathFixture {
     static void run_attached(const Outcome& outcome, int times) {
         const Descriptor program(bpf_prog_get_fd_by_id(outcome.actual.xdp->program_id));
         run_program(program.get(), packet, times);
+    }
+
+    void set_peer_mtu(int bytes) {
+        const auto entered = lab_->peer.enter();
+        ASSERT_TRUE(entered);
+        ASSERT_TRUE(lab::ip("link set " + lab_->peer_link + " mtu " + std::to_string(bytes)));
     }
 
     // That the program counted on lab0.
@@ -289,11 +296,7 @@ TEST_F(DatapathTest, ALadderFallsWithTheReasonOfEachRung) {
 }
 
 TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
-    {
-        const auto entered = lab_->peer.enter();
-        ASSERT_TRUE(entered);
-        ASSERT_TRUE(lab::ip("link set " + lab_->peer_link + " mtu 8901"));
-    }
+    set_peer_mtu(8901);
     const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
     EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
@@ -330,6 +333,13 @@ TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOn
     EXPECT_FALSE(outcome.ok);
     EXPECT_NE(outcome.error.find("it is part of bridge br0, and program "), std::string::npos)
         << outcome.error;
+    const auto now = link_facts(::if_nametoindex("lab0"));
+    ASSERT_TRUE(now);
+    for (const XdpMode mode : {XdpMode::drv, XdpMode::skb}) {
+        const ModeOutlook known = outlook(*now, mode);
+        EXPECT_EQ(known.answer, ModeOutlook::Answer::no) << "as it was refused: " << to_text(mode);
+        EXPECT_NE(outcome.error.find(known.why), std::string::npos) << known.why;
+    }
 }
 
 TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
@@ -343,17 +353,46 @@ TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
         << outcome.notes[0];
 }
 
-TEST_F(DatapathTest, TheGapOfAModeSwitchIsMeasuredAlsoWhereItFails) {
+TEST_F(DatapathTest, NothingIsDetachedForAModeThatCannotBeHadAndThePresentOneIsNoChange) {
     const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo");
+    ASSERT_TRUE(attached.ok) << attached.error;
+    if (!link_facts(1)->xdp_features) GTEST_SKIP() << "needs a kernel that tells of XDP (Linux 6.3)";
+    const std::uint32_t link = link_id(*attached.actual.xdp);
+    const Outcome refused = apply({SwitchXdpMode{"pass", {XdpMode::drv}}}, "lo");
+    EXPECT_FALSE(refused.ok);
+    EXPECT_NE(refused.error.find("mode drv cannot be had: the driver has no native XDP"), std::string::npos)
+        << refused.error;
+    EXPECT_FALSE(refused.gap);
+    EXPECT_EQ(link_id(*refused.actual.xdp), link) << "it is the very same link";
+
+    const Outcome stayed = apply({SwitchXdpMode{"pass", {XdpMode::drv, XdpMode::skb}}}, "lo");
+    ASSERT_TRUE(stayed.ok) << stayed.error;
+    EXPECT_FALSE(stayed.gap);
+    EXPECT_EQ(link_id(*stayed.actual.xdp), link);
+    ASSERT_EQ(stayed.notes.size(), 1u);
+    EXPECT_TRUE(stayed.notes[0].starts_with("lo: stays in mode skb: mode drv cannot be had: "))
+        << stayed.notes[0];
+
+    const Outcome same = apply({SwitchXdpMode{"drop", {XdpMode::skb}}}, "lo");
+    ASSERT_TRUE(same.ok) << same.error;
+    EXPECT_FALSE(same.gap) << "the program is replaced";
+    EXPECT_EQ(same.actual.xdp->program, "drop");
+    EXPECT_EQ(link_id(*same.actual.xdp), link);
+}
+
+TEST_F(DatapathTest, TheGapOfAModeSwitchIsMeasuredAlsoWhereItFails) {
+    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}});
+    ASSERT_TRUE(attached.ok) << attached.error;
     EXPECT_FALSE(attached.gap);
-    const Outcome failed = apply({SwitchXdpMode{"pass", {XdpMode::drv}}}, "lo");
+    set_peer_mtu(8901); // which no fact of the interface tells
+    const Outcome failed = apply({SwitchXdpMode{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(failed.ok);
     ASSERT_TRUE(failed.gap) << "until the old program was there again";
     EXPECT_GT(failed.gap->ns, 0);
     EXPECT_LE(failed.gap->ns, failed.took_ns);
 
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
-    const Outcome switched = apply({SwitchXdpMode{"drop", {XdpMode::skb}}});
+    set_peer_mtu(1500);
+    const Outcome switched = apply({SwitchXdpMode{"drop", {XdpMode::drv}}});
     ASSERT_TRUE(switched.gap);
     EXPECT_GT(switched.gap->ns, 0);
     EXPECT_LE(switched.gap->ns, switched.took_ns);
@@ -383,8 +422,9 @@ TEST_F(DatapathTest, ASwitchWhoseGapMayBeTooLongTouchesNothing) {
 }
 
 TEST_F(DatapathTest, AModeSwitchThatFailsLeavesTheOldProgramInItsMode) {
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo").ok);
-    const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::drv}}}, "lo");
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::skb}}}).ok);
+    set_peer_mtu(8901);
+    const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
     EXPECT_EQ(outcome.error.find("undoing failed"), std::string::npos) << outcome.error;
     EXPECT_EQ(outcome.actual.xdp->program, "pass");
