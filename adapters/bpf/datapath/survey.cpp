@@ -113,15 +113,12 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
         .name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
     if (surveyed.ifindex == 0)
         return failure("there is no interface '" + name + "' in this network namespace", ENODEV);
-    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
-    if (const int error = KernelPort().query_xdp(surveyed.ifindex, shown); error != 0)
-        return failure("ask for the programs on " + name + ": " + errno_text(error), -error);
+    const auto shown = attached_programs(surveyed.ifindex);
+    if (!shown) return failure(name + ": " + shown.error().what, shown.error().number);
     const auto add = [&](std::string hook, std::uint32_t id) {
         if (id != 0) surveyed.programs.push_back(survey_program(host, std::move(hook), id, surveyed.ifindex));
     };
-    add("xdp hw", shown.hw_prog_id);
-    add("xdp drv", shown.drv_prog_id);
-    add("xdp skb", shown.skb_prog_id);
+    for (const auto& [id, mode] : *shown) add("xdp " + std::string(to_text(mode)), id);
     for (const TcDirection direction : tc_directions) {
         std::vector<std::uint32_t> programs;
         KernelPort().query_tcx(surveyed.ifindex, hook_of(direction),
@@ -155,6 +152,20 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
         surveyed.push_back(std::move(*interface));
     }
     return surveyed;
+}
+
+const SurveyedProgram* xdp_that_counts(const SurveyedInterface& surveyed, std::string_view instance) {
+    const SurveyedProgram* first = nullptr;
+    for (const SurveyedProgram& program : surveyed.programs) {
+        if (!program.hook.starts_with("xdp ")) continue;
+        if (is_of(program, instance)) return &program;
+        if (first == nullptr) first = &program;
+    }
+    return first;
+}
+
+bool is_of(const SurveyedProgram& program, std::string_view instance) {
+    return program.owner.kind == Owner::Kind::homeostat && program.owner.instance == instance;
 }
 
 } // namespace homeostat::bpf

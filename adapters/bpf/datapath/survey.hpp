@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace homeostat::bpf {
@@ -29,7 +30,7 @@ struct SurveyedInterface {
     std::string name;
     unsigned ifindex = 0;
     bool up = false;
-    std::vector<SurveyedProgram> programs; // XDP first
+    std::vector<SurveyedProgram> programs; // XDP first, in the order of attached_programs()
 };
 
 // The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails
@@ -37,5 +38,12 @@ struct SurveyedInterface {
 // manifests are.
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
                                                          const std::string& bpffs, const std::string& state);
+
+// Whether the instance of this name attached it.
+bool is_of(const SurveyedProgram& program, std::string_view instance);
+
+// The XDP program that the instance takes for the interface's: its own, else the first one. One in the
+// network card may run beside one of the host's. nullptr where there is none.
+const SurveyedProgram* xdp_that_counts(const SurveyedInterface& surveyed, std::string_view instance);
 
 } // namespace homeostat::bpf

@@ -42,11 +42,7 @@ Hook hook_of(XdpMode mode) {
 
 bool coexist(XdpMode a, XdpMode b) { return (a == XdpMode::hw) != (b == XdpMode::hw); }
 
-Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const KernelPort& kernel) {
-    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
-    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
-        return failure(
-            "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
+std::vector<AttachedProgram> attached_programs(const bpf_xdp_query_opts& shown) {
     std::vector<AttachedProgram> programs;
     const auto add = [&](std::uint32_t id, XdpMode mode, std::uint8_t alone) {
         // Alone, a program may be told of by its mode only.
@@ -57,6 +53,14 @@ Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const K
     add(shown.skb_prog_id, XdpMode::skb, XDP_ATTACHED_SKB);
     add(shown.hw_prog_id, XdpMode::hw, XDP_ATTACHED_HW);
     return programs;
+}
+
+Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const KernelPort& kernel) {
+    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
+    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
+        return failure(
+            "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
+    return attached_programs(shown);
 }
 
 Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {
