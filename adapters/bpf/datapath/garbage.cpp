@@ -117,8 +117,7 @@ Result<void> remove_one(const KernelPort& kernel, const Instance& instance, cons
 // The guard and the link first: what they hold is in use until then.
 Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std::vector<Orphan>& orphans) {
     for (const Orphan& orphan : orphans)
-        if (orphan.what != "change")
-            if (auto removed = remove_one(kernel, instance, orphan); !removed) return removed;
+        if (auto removed = remove_one(kernel, instance, orphan); !removed) return removed;
     for (const std::string& interface : instance.pinned_interfaces()) {
         const InterfacePins pins = instance.pins(interface);
         std::error_code error;
@@ -131,35 +130,82 @@ Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std:
     return instance.pinned_interfaces().empty() ? instance.remove() : Result<void>{};
 }
 
+Orphan forgotten_pin(const std::string& path) {
+    const std::string folder = fs::path(path).parent_path().filename();
+    const std::string name = fs::path(path).filename();
+    const std::string what = folder == "programs"          ? "program"
+                             : folder == "maps"            ? "map"
+                             : name == "guard"             ? "guard"
+                             : name.starts_with("clsact@") ? "qdisc"
+                                                           : "link";
+    return {path, what, "the network namespace that it worked in is gone"};
+}
+
+// What is written down that is void, before anything is looked at.
+std::vector<Orphan> void_records(const InstancePlace& place, const std::vector<std::string>& forgotten,
+                                 const std::string& dropped) {
+    std::vector<Orphan> found;
+    for (const std::string& path : forgotten) found.push_back(forgotten_pin(path));
+    if (!dropped.empty())
+        found.push_back({place.state + "/" + place.name + "/journal", "change",
+                         "it was cut short before the machine was started anew"});
+    return found;
+}
+
+Orphan unfinished_change(const InstancePlace& place, const Journal& journal) {
+    return {place.state + "/" + place.name + "/journal", "change",
+            "on " + journal.interface + ", which was cut short"};
+}
+
+Result<void> search(const InstancePlace& place, const KernelPort& kernel, std::vector<Orphan>& found) {
+    Search search(kernel, found);
+    for (const std::string& interface : pinned_interfaces(place))
+        if (auto looked = search.look_at(InterfacePins(place, interface), interface); !looked) return looked;
+    return {};
+}
+
+// Without owning the instance, which would write down who does.
+Result<std::vector<Orphan>> look_for_garbage(const InstancePlace& place, const KernelPort& kernel) {
+    const auto records = read_records(place);
+    if (!records) return std::unexpected(records.error());
+    if (!records->owner.empty())
+        return failure("instance " + place.name + ": a controller owns this instance (process " +
+                           records->owner + "); stop it before",
+                       EBUSY);
+    const auto forgotten = pins_to_forget(place, records->manifest, kernel);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    std::vector<Orphan> found = void_records(place, *forgotten, records->dropped);
+    if (!forgotten->empty()) return found;
+    if (records->journal) found.push_back(unfinished_change(place, *records->journal));
+    if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
+    return found;
+}
+
 } // namespace
 
 Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
                                             const KernelPort& kernel) {
-    std::vector<Orphan> found;
     std::error_code error;
     if (!fs::exists(place.state + "/" + place.name, error) &&
         !fs::exists(place.bpffs + "/" + place.name, error))
-        return found;
+        return std::vector<Orphan>{};
+    if (!remove) return look_for_garbage(place, kernel);
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
+    std::vector<Orphan> gone = void_records(place, instance->forgotten(), instance->dropped());
     if (instance->unfinished()) {
-        found.push_back({place.state + "/" + place.name + "/journal", "change",
-                         "on " + instance->unfinished()->interface + ", which was cut short"});
-        if (remove) {
-            take_back_unfinished(*instance, kernel);
-            if (instance->unfinished())
-                return failure("the change that was cut short on " + instance->unfinished()->interface +
-                               " cannot be taken back; 'homeostat detach' undoes everything");
-        }
+        gone.push_back(unfinished_change(place, *instance->unfinished()));
+        take_back_unfinished(*instance, kernel);
+        if (instance->unfinished())
+            return failure("the change that was cut short on " + instance->unfinished()->interface +
+                           " cannot be taken back; 'homeostat detach' undoes everything");
     }
-    Search search(kernel, found);
-    for (const std::string& interface : instance->pinned_interfaces())
-        if (auto looked = search.look_at(instance->pins(interface), interface); !looked)
-            return std::unexpected(looked.error());
-    if (remove)
-        if (auto removed = remove_all(kernel, *instance, found); !removed)
-            return std::unexpected(removed.error());
-    return found;
+    std::vector<Orphan> found;
+    if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
+    if (auto removed = remove_all(kernel, *instance, found); !removed)
+        return std::unexpected(removed.error());
+    gone.insert(gone.end(), found.begin(), found.end());
+    return gone;
 }
 
 } // namespace homeostat::bpf

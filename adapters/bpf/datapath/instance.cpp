@@ -271,6 +271,38 @@ Result<Journal> read_journal(std::string_view text) {
 
 namespace {
 
+// Of another network namespace than the calling thread's.
+bool is_elsewhere(const Manifest& manifest) {
+    return manifest.netns_cookie != 0 && manifest.netns_cookie != netns_cookie() &&
+           !manifest.interfaces.empty();
+}
+
+// Of all interfaces, links first.
+std::vector<std::string> all_pins(const InstancePlace& place) {
+    std::vector<std::string> pins;
+    for (const std::string& folder : files_in(place.bpffs + "/" + place.name))
+        for (const char* below : {"", "/programs", "/maps"})
+            for (const std::string& path : files_in(folder + below))
+                if (!fs::is_directory(path)) pins.push_back(path);
+    return pins;
+}
+
+// That of a link that is on a device, in whatever network namespace; "" for none.
+Result<std::string> live_link(const std::vector<std::string>& pins, const KernelPort& kernel) {
+    for (const std::string& path : pins) {
+        const std::string folder = fs::path(path).parent_path().filename();
+        if (folder == "programs" || folder == "maps" || path.find("/clsact@") != std::string::npos) continue;
+        const Descriptor link(kernel.open_pin(path));
+        if (link.get() == -ENOENT) continue;
+        bpf_link_info info{};
+        const int error = link ? kernel.link_info(link.get(), info) : link.get();
+        if (error != 0) return failure("ask about the link at " + path + ": " + errno_text(error), -error);
+        // What the union holds of an XDP link and of a TCX link begins with the ifindex.
+        if (info.xdp.ifindex != 0) return path;
+    }
+    return "";
+}
+
 // Of a transaction that is not whole; none where there is none. One of an earlier boot is told in `dropped`.
 Result<std::optional<Journal>> journal_of(const InstancePlace& place, const Manifest& manifest,
                                           std::string& dropped) {
@@ -294,6 +326,20 @@ Result<std::optional<Journal>> journal_of(const InstancePlace& place, const Mani
 }
 
 } // namespace
+
+Result<std::vector<std::string>> pins_to_forget(const InstancePlace& place, const Manifest& manifest,
+                                                const KernelPort& kernel) {
+    if (!is_elsewhere(manifest)) return std::vector<std::string>{};
+    std::vector<std::string> pins = all_pins(place);
+    const auto link = live_link(pins, kernel);
+    if (!link) return std::unexpected(link.error());
+    if (link->empty()) return pins;
+    return failure(
+        "instance " + place.name + " was used in another network namespace, where " + *link +
+            " is still attached; run 'homeostat detach' there, or give this controller a name of its "
+            "own in controller.instance",
+        EBUSY);
+}
 
 std::string Instance::journal_path() const { return place_.state + "/" + place_.name + "/journal"; }
 std::string Instance::manifest_path() const { return place_.state + "/" + place_.name + "/manifest"; }
@@ -322,23 +368,18 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
 }
 
 Result<void> Instance::read_state() {
-    const std::uint64_t cookie = netns_cookie();
     auto manifest = manifest_of(place_);
     if (!manifest)
         return failure(manifest.error().what + "; what it says is pinned below " + place_.bpffs + "/" +
                        place_.name + ": remove both to start anew");
     manifest_ = std::move(*manifest);
-    if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty()) {
-        if (const std::string link = live_link(); !link.empty())
-            return failure("instance " + place_.name + " was used in another network namespace, where " +
-                               link +
-                               " is still attached; run 'homeostat detach' there, or give this controller a "
-                               "name of its own in controller.instance",
-                           EBUSY);
+    auto pins = pins_to_forget(place_, manifest_, *kernel_);
+    if (!pins) return std::unexpected(pins.error());
+    forgotten_ = std::move(*pins);
+    if (is_elsewhere(manifest_))
         if (auto forgotten = forget(); !forgotten) return forgotten;
-    }
     manifest_.boot_id = boot_id();
-    manifest_.netns_cookie = cookie;
+    manifest_.netns_cookie = netns_cookie();
     auto journal = journal_of(place_, manifest_, dropped_);
     if (!journal) return std::unexpected(journal.error());
     unfinished_ = std::move(*journal);
@@ -346,27 +387,11 @@ Result<void> Instance::read_state() {
     return unfinished_ || !fs::exists(journal_path(), error) ? Result<void>{} : abandon();
 }
 
-// The pin of a link that is on a device, in whatever network namespace; "" for none.
-std::string Instance::live_link() const {
-    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
-        for (const std::string& path : files_in(folder)) {
-            if (path.find("/clsact@") != std::string::npos) continue; // no link
-            const Descriptor link(kernel_->open_pin(path));
-            bpf_link_info info{};
-            // What the union holds of an XDP link and of a TCX link begins with the ifindex.
-            if (link && kernel_->link_info(link.get(), info) == 0 && info.xdp.ifindex != 0) return path;
-        }
-    return {};
-}
-
 // The devices went, with their network namespace: nothing of it works any more.
 Result<void> Instance::forget() {
-    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
-        for (const char* below : {"", "/programs", "/maps"})
-            for (const std::string& path : files_in(folder + below)) {
-                const int error = fs::is_directory(path) ? 0 : kernel_->unpin(path);
-                if (error != 0) return failure("unpin " + path + ": " + errno_text(error), -error);
-            }
+    for (const std::string& path : forgotten_)
+        if (const int error = kernel_->unpin(path); error != 0 && error != -ENOENT)
+            return failure("unpin " + path + ": " + errno_text(error), -error);
     manifest_ = Manifest{};
     const int error = kernel_->remove_file(journal_path());
     if (error != 0) return failure("remove " + journal_path() + ": " + errno_text(error), -error);

@@ -120,6 +120,8 @@ class Instance {
     // Of a transaction that its process did not finish; none where all was well.
     const std::optional<Journal>& unfinished() const { return unfinished_; }
 
+    // The pins that open() removed: of a network namespace that went with its devices.
+    const std::vector<std::string>& forgotten() const { return forgotten_; }
     // What open() dropped, for people: the journal of an earlier boot; "" for nothing.
     const std::string& dropped() const { return dropped_; }
 
@@ -145,7 +147,6 @@ class Instance {
     std::string manifest_path() const;
     std::string definitions_folder() const;
     Result<void> read_state();
-    std::string live_link() const;
     Result<void> forget();
 
     InstancePlace place_;
@@ -153,9 +154,15 @@ class Instance {
     Descriptor lock_;
     Manifest manifest_;
     std::optional<Journal> unfinished_;
+    std::vector<std::string> forgotten_;
     std::string dropped_;
     bool journal_stays_ = false;
 };
+
+// The pins that open() would remove: all of them, where the manifest is of a network namespace that went with
+// its devices. Fails where it is of another one whose devices are there still. Nothing is changed.
+Result<std::vector<std::string>> pins_to_forget(const InstancePlace& place, const Manifest& manifest,
+                                                const KernelPort& kernel);
 
 // What the instance has written down, without owning it: also while a controller does. Of this boot only.
 struct InstanceRecords {

@@ -7,6 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
 
 namespace homeostat::bpf {
 namespace {
@@ -48,6 +52,18 @@ class GarbageTest : public DatapathFixture {
         return paths;
     }
 
+    // All that is pinned and written down, with what is in the files.
+    std::map<std::string, std::string> all_that_is_there() const {
+        std::map<std::string, std::string> all;
+        for (const std::string& root : {place().bpffs, place().state})
+            for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+                std::stringstream content;
+                if (root == place().state) content << std::ifstream(entry.path()).rdbuf();
+                all.emplace(entry.path(), content.str());
+            }
+        return all;
+    }
+
     const KernelPort kernel_;
     const std::vector<ProgramSource> programs_{source("pass", "counting", "count_pass"),
                                                source("drop", "counting", "count_drop")};
@@ -76,6 +92,54 @@ TEST_F(GarbageTest, WithNothingElseAttachedNoTraceOfTheInstanceStays) {
     EXPECT_EQ(shown("lab0"), "nothing");
     EXPECT_FALSE(std::filesystem::exists(place().bpffs + "/" + place().name));
     EXPECT_FALSE(std::filesystem::exists(place().state + "/" + place().name));
+}
+
+// The only trace of it is what it pinned and wrote down.
+TEST_F(GarbageTest, OfANetworkNamespaceThatIsGoneADryRunTellsAllThereIsAndTouchesNothing) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    datapath_.reset();
+    ASSERT_TRUE(lab::ip("link del lab0"));
+    auto other = lab::Lab::create("hbdp" + std::to_string(::getpid()) + "o");
+    ASSERT_TRUE(other) << other.error().what;
+    enter(other->host);
+    const auto before = all_that_is_there();
+    const auto told = collect_garbage(place(), false);
+    ASSERT_TRUE(told) << told.error().what;
+    EXPECT_EQ(all_that_is_there(), before);
+    std::set<std::string> paths;
+    for (const Orphan& orphan : *told) {
+        EXPECT_EQ(orphan.why, "the network namespace that it worked in is gone");
+        paths.insert(orphan.path);
+    }
+    EXPECT_TRUE(paths.contains(pins().link()));
+    EXPECT_TRUE(paths.contains(pins().map("verdict_counters")));
+    EXPECT_EQ(paths.size(), told->size());
+    std::size_t pinned = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(place().bpffs))
+        pinned += entry.is_directory() ? 0 : 1;
+    EXPECT_EQ(paths.size(), pinned);
+
+    const auto removed = collect_garbage(place(), true);
+    ASSERT_TRUE(removed) << removed.error().what;
+    EXPECT_EQ(*removed, *told) << "it does what it told";
+    EXPECT_FALSE(std::filesystem::exists(place().bpffs + "/" + place().name));
+    EXPECT_FALSE(std::filesystem::exists(place().state + "/" + place().name));
+    enter(lab_->host);
+}
+
+TEST_F(GarbageTest, ADryRunOfWhatIsAttachedWritesNothing) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    const auto owned = collect_garbage(place(), false);
+    ASSERT_FALSE(owned) << "it is owned";
+    EXPECT_NE(owned.error().what.find("owns this instance (process " + std::to_string(::getpid())),
+              std::string::npos)
+        << owned.error().what;
+    datapath_.reset();
+    std::ofstream(place().state + "/" + place().name + "/lock") << "4711"; // whose was the last one
+    const auto before = all_that_is_there();
+    const auto told = collect_garbage(place(), false);
+    ASSERT_TRUE(told) << told.error().what;
+    EXPECT_EQ(all_that_is_there(), before);
 }
 
 } // namespace
