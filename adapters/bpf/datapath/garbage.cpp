@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <set>
 
 namespace homeostat::bpf {
@@ -30,21 +31,58 @@ class Search {
         const unsigned ifindex = ::if_nametoindex(interface.c_str());
         auto link = XdpLink::adopt(kernel_, pins, ifindex);
         if (!link) return std::unexpected(link.error());
-        auto tc = look_at_tc(pins, ifindex, interface);
+        auto tc = tc_links_of(pins, ifindex);
         if (!tc) return std::unexpected(tc.error());
+        const auto guard = Guard::adopt(kernel_, pins, ifindex);
+        if (!guard) return std::unexpected(guard.error());
         const bool has_none = !*link && tc->empty();
-        const AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = std::move(*tc)};
         const std::string nobody = ifindex == 0 ? "there is no interface " + interface
                                    : has_none   ? "nothing is attached to " + interface
                                                 : "";
-        std::error_code error;
-        if (!*link && fs::exists(pins.link(), error))
+        const std::string elsewhere = ifindex == 0 ? nobody : "it is not on " + interface + " any more";
+        if (!*link) add_pin(pins.link(), "link", elsewhere);
+        add_pin(pins.next_link(), "link", "a switch that was cut short left it");
+        for (const TcDirection direction : tc_directions)
+            if (!tc->contains(direction)) add_pin(pins.tc_link(direction), "link", elsewhere);
+        const bool is_needed = *guard && nobody.empty();
+        if (*guard && !is_needed)
             found_.push_back(
-                {pins.link(), "link", ifindex == 0 ? nobody : "it is not on " + interface + " any more"});
-        if (fs::exists(pins.next_link(), error))
-            found_.push_back({pins.next_link(), "link", "a switch that was cut short left it"});
-        if (!nobody.empty() && fs::exists(pins.guard(), error))
-            found_.push_back({pins.guard(), "guard", nobody});
+                {pins.guard(), "guard",
+                 nobody + ((*guard)->kind() == Guard::Kind::clsact ? "; it is a filter of the clsact qdisc"
+                                                                   : "")});
+        else if (!*guard)
+            add_pin(pins.guard(), "guard", elsewhere);
+        const bool has_filter =
+            std::ranges::any_of(*tc,
+                                [](const auto& one) { return one.second.kind() == TcLink::Kind::clsact; }) ||
+            (is_needed && (*guard)->kind() == Guard::Kind::clsact);
+        for (const std::string& mark : pins.clsacts())
+            if (!has_filter || mark != pins.clsact(ifindex))
+                found_.push_back({mark, "qdisc", "no filter of ours is on it"});
+        AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = {}};
+        for (const auto& [direction, one] : *tc) attached.tc.push_back(one.version());
+        return look_at_programs(pins, attached, nobody);
+    }
+
+  private:
+    void add_pin(const std::string& path, const std::string& what, const std::string& why) {
+        std::error_code error;
+        if (fs::exists(path, error)) found_.push_back({path, what, why});
+    }
+
+    Result<std::map<TcDirection, TcLink>> tc_links_of(const InterfacePins& pins, unsigned ifindex) const {
+        std::map<TcDirection, TcLink> links;
+        for (const TcDirection direction : tc_directions) {
+            auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
+            if (!link) return std::unexpected(link.error());
+            if (*link) links.emplace(direction, std::move(**link));
+        }
+        return links;
+    }
+
+    // And at the maps that they work on.
+    Result<void> look_at_programs(const InterfacePins& pins, const AttachedVersions& attached,
+                                  const std::string& nobody) {
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
             if (!is_in_use(version_of_pin(path), attached)) {
@@ -67,32 +105,6 @@ class Search {
         return {};
     }
 
-  private:
-    // The versions of the TC programs that are attached.
-    Result<std::vector<std::string>> look_at_tc(const InterfacePins& pins, unsigned ifindex,
-                                                const std::string& interface) {
-        std::vector<std::string> attached;
-        std::error_code error;
-        bool has_filter = false;
-        for (const TcDirection direction : tc_directions) {
-            const auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
-            if (!link) return std::unexpected(link.error());
-            if (*link) attached.push_back((*link)->version());
-            has_filter = has_filter || (*link && (*link)->kind() == TcLink::Kind::clsact);
-            if (!*link && fs::exists(pins.tc_link(direction), error))
-                found_.push_back(
-                    {pins.tc_link(direction), "link",
-                     ifindex == 0 ? "there is no interface " + interface : "it is not on " + interface + " any more"});
-        }
-        const auto guard = Guard::adopt(kernel_, pins, ifindex);
-        if (!guard) return std::unexpected(guard.error());
-        has_filter = has_filter || (*guard && (*guard)->kind() == Guard::Kind::clsact);
-        for (const std::string& mark : pins.clsacts())
-            if (!has_filter || mark != pins.clsact(ifindex))
-                found_.push_back({mark, "qdisc", "no filter of ours is on it"});
-        return attached;
-    }
-
     const KernelPort& kernel_;
     std::vector<Orphan>& found_;
 };
@@ -104,7 +116,8 @@ Result<void> remove_one(const KernelPort& kernel, const Instance& instance, cons
     if (orphan.path == pins.next_link()) return XdpLink::discard_next(kernel, pins);
     if (orphan.what == "guard") {
         auto guard = Guard::adopt(kernel, pins, ifindex);
-        if (guard && *guard)
+        if (!guard) return std::unexpected(guard.error());
+        if (*guard)
             if (auto removed = (*guard)->remove(); !removed) return removed;
     }
     if (orphan.what == "qdisc")
@@ -194,11 +207,10 @@ Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool rem
     if (!instance) return std::unexpected(instance.error());
     std::vector<Orphan> gone = void_records(place, instance->forgotten(), instance->dropped());
     if (instance->unfinished()) {
-        gone.push_back(unfinished_change(place, *instance->unfinished()));
-        take_back_unfinished(*instance, kernel);
-        if (instance->unfinished())
-            return failure("the change that was cut short on " + instance->unfinished()->interface +
-                           " cannot be taken back; 'homeostat detach' undoes everything");
+        Orphan change = unfinished_change(place, *instance->unfinished());
+        change.why = take_back_unfinished(*instance, kernel);
+        if (instance->unfinished()) return failure(change.why + "; 'homeostat detach' undoes everything");
+        gone.push_back(std::move(change));
     }
     std::vector<Orphan> found;
     if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());

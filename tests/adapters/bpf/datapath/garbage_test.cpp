@@ -2,10 +2,12 @@
 #include "adapters/bpf/datapath/garbage.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
+#include "tests/adapters/bpf/datapath/transaction_states.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -141,6 +143,88 @@ TEST_F(GarbageTest, ADryRunOfWhatIsAttachedWritesNothing) {
     ASSERT_TRUE(told) << told.error().what;
     EXPECT_EQ(all_that_is_there(), before);
 }
+
+// The guard as TCX and as a filter of clsact.
+class GuardGarbage : public GuardKindFixture {
+  protected:
+    void SetUp() override {
+        GuardKindFixture::SetUp();
+        if (HasFatalFailure() || IsSkipped()) return;
+        open_datapath(options(), state_programs());
+        ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}}).ok);
+    }
+
+    bool has_clsact() const {
+        const int made = kernel_.make_clsact(index_);
+        if (made == 0) kernel_.remove_clsact(index_);
+        return made == -EEXIST;
+    }
+
+    bool has_guard() const {
+        const auto guard = Guard::adopt(kernel_, pins(), index_);
+        EXPECT_TRUE(guard) << guard.error().what;
+        return guard && *guard;
+    }
+
+    const KernelPort kernel_;
+};
+
+TEST_P(GuardGarbage, AGuardThatGuardsNothingGoesWithItsQdiscAndOneThatIsNeededStays) {
+    datapath_.reset();
+    ASSERT_TRUE(collect_garbage(place(), true));
+    EXPECT_TRUE(has_guard());
+    open_datapath(options(), state_programs());
+    ASSERT_TRUE(apply({DetachXdp{}}).ok);
+    datapath_.reset();
+    ASSERT_TRUE(has_guard());
+
+    const auto told = collect_garbage(place(), false);
+    ASSERT_TRUE(told) << told.error().what;
+    std::set<std::string> kinds;
+    for (const Orphan& orphan : *told) kinds.insert(orphan.what);
+    EXPECT_TRUE(kinds.contains("guard"));
+    EXPECT_EQ(kinds.contains("qdisc"), GetParam() == Guard::Kind::clsact);
+    EXPECT_TRUE(has_guard());
+    const auto removed = collect_garbage(place(), true);
+    ASSERT_TRUE(removed) << removed.error().what;
+    EXPECT_EQ(*removed, *told);
+    EXPECT_FALSE(has_clsact());
+    std::vector<std::uint32_t> shown;
+    kernel_.query_tcx(index_, Hook::tcx_ingress, shown);
+    EXPECT_TRUE(shown.empty());
+    EXPECT_FALSE(std::filesystem::exists(place().bpffs + "/" + place().name));
+}
+
+TEST_P(GuardGarbage, WhatIsTakenBackAndAGuardThatStaysArmedAreTold) {
+    const ActualInterface attached = actual();
+    datapath_.reset();
+    {
+        auto instance = Instance::open(place(), kernel_);
+        ASSERT_TRUE(instance) << instance.error().what;
+        const std::string version = version_of(state_programs()[0]).value();
+        ASSERT_TRUE(instance->begin("lab0"));
+        ASSERT_TRUE(instance->note(RestoreXdp{RestoreXdp::Held{version, XdpMode::drv}}));
+    }
+    const KernelPort hasty(
+        [](KernelCall call) { return call == KernelCall::wait_for_programs ? -ENOMEM : 0; });
+    const auto told = collect_garbage(place(), true, hasty);
+    ASSERT_TRUE(told) << told.error().what;
+    ASSERT_FALSE(told->empty());
+    EXPECT_EQ(told->front().what, "change");
+    EXPECT_NE(told->front().why.find("a change that was cut short was taken back, not wholly"),
+              std::string::npos)
+        << told->front().why;
+    EXPECT_NE(told->front().why.find("the guard stays armed"), std::string::npos) << told->front().why;
+    EXPECT_TRUE(has_guard());
+    open_datapath(options(), state_programs());
+    EXPECT_EQ(actual(), attached);
+}
+
+const auto kind_name = [](const auto& info) {
+    return std::string(info.param == Guard::Kind::tcx ? "Tcx" : "Clsact");
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, GuardGarbage, testing::Values(Guard::Kind::tcx, Guard::Kind::clsact),
+                         kind_name);
 
 } // namespace
 } // namespace homeostat::bpf
