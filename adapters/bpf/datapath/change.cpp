@@ -190,7 +190,7 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
         possible_rungs(link_facts(*ifindex).value_or(LinkFacts{}), step.ladder, (*shown)->mode);
     if (possible.ladder.empty() && !possible.ruled_out.empty())
         return failure(possible.ruled_out, EOPNOTSUPP);
-    const std::string what = describe(**shown) + ", " + whose(**shown, *ifindex);
+    const std::string what = describe(**shown) + ", " + whose(owner_of(**shown, *ifindex));
     const auto foreign = find_foreign(kernel_, *ifindex, **shown);
     if (!foreign) return std::unexpected(foreign.error());
     auto handover = prepare_handover();
@@ -238,9 +238,11 @@ Result<unsigned> Change::find_interface() {
 }
 
 // Asks all processes and BPF file systems of the host: milliseconds.
-std::string Change::whose(const AttachedProgram& foreign, unsigned ifindex) const {
-    const auto ownership = Ownership::of_host(instance_.place().bpffs);
-    const Owner owner = ownership.of(foreign.id, program_name(foreign.id), ifindex);
+Owner Change::owner_of(const AttachedProgram& foreign, unsigned ifindex) const {
+    return Ownership::of_host(instance_.place().bpffs).of(foreign.id, program_name(foreign.id), ifindex);
+}
+
+std::string Change::whose(const Owner& owner) const {
     if (std::ranges::find(owner.pins, interface_.pins.link()) != owner.pins.end())
         return "somebody put it into the link of this instance";
     return to_text(owner);
@@ -250,9 +252,12 @@ Result<void> Change::refuse_foreign(unsigned ifindex) const {
     const auto shown = attached_program(ifindex, kernel_);
     if (!shown) return std::unexpected(shown.error());
     if (!*shown) return {};
-    return failure("foreign " + describe(**shown) + " is attached and is left alone (" +
-                       whose(**shown, ifindex) + "); detach it with its own tool, or with 'ip link set " +
-                       interface_.name + " " + off_word((*shown)->mode) +
+    const Owner owner = owner_of(**shown, ifindex);
+    if (const std::string renamed = tell_renamed(owner, interface_.name); !renamed.empty())
+        return failure(describe(**shown) + " is attached, " + renamed, EBUSY);
+    return failure("foreign " + describe(**shown) + " is attached and is left alone (" + whose(owner) +
+                       "); detach it with its own tool, or with 'ip link set " + interface_.name + " " +
+                       off_word((*shown)->mode) +
                        " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
                    EBUSY);
 }

@@ -1,11 +1,8 @@
 #include "adapters/bpf/datapath/garbage.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
-#include "adapters/bpf/datapath/guard.hpp"
-#include "adapters/bpf/datapath/pinned_program.hpp"
+#include "adapters/bpf/datapath/holdings.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
-#include "adapters/bpf/datapath/tc_link.hpp"
-#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
 
@@ -14,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <map>
 #include <set>
 
 namespace homeostat::bpf {
@@ -25,59 +21,55 @@ namespace fs = std::filesystem;
 
 class Search {
   public:
-    Search(const KernelPort& kernel, std::vector<Orphan>& found) : kernel_(kernel), found_(found) {}
+    Search(const KernelPort& kernel, Garbage& garbage) : kernel_(kernel), garbage_(garbage) {}
 
     Result<void> look_at(const InterfacePins& pins, const std::string& interface) {
-        const unsigned ifindex = ::if_nametoindex(interface.c_str());
-        auto link = XdpLink::adopt(kernel_, pins, ifindex);
-        if (!link) return std::unexpected(link.error());
-        auto tc = tc_links_of(pins, ifindex);
-        if (!tc) return std::unexpected(tc.error());
-        const auto guard = Guard::adopt(kernel_, pins, ifindex);
-        if (!guard) return std::unexpected(guard.error());
-        const bool has_none = !*link && tc->empty();
-        const std::string nobody = ifindex == 0 ? "there is no interface " + interface
-                                   : has_none   ? "nothing is attached to " + interface
-                                                : "";
-        const std::string elsewhere = ifindex == 0 ? nobody : "it is not on " + interface + " any more";
-        if (!*link) add_pin(pins.link(), "link", elsewhere);
+        const auto held = find_holdings(kernel_, pins, interface);
+        if (!held) return std::unexpected(held.error());
+        for (const std::string& moved : tell_moved(*held, interface)) garbage_.notes.push_back(moved);
+        if (!held->away.empty()) return {}; // nobody here can tell what works there
+        const bool is_there = ::if_nametoindex(interface.c_str()) != 0;
+        const std::string nobody = held->has_program() ? ""
+                                   : is_there          ? "nothing is attached to " + interface
+                                                       : "there is no interface " + interface;
+        const std::string elsewhere =
+            is_there ? "it is not on " + interface + " any more" : "there is no interface " + interface;
+        if (!held->has_link()) add_pin(pins.link(), "link", elsewhere);
         add_pin(pins.next_link(), "link", "a switch that was cut short left it");
         for (const TcDirection direction : tc_directions)
-            if (!tc->contains(direction)) add_pin(pins.tc_link(direction), "link", elsewhere);
-        const bool is_needed = *guard && nobody.empty();
-        if (*guard && !is_needed)
-            found_.push_back(
-                {pins.guard(), "guard",
-                 nobody + ((*guard)->kind() == Guard::Kind::clsact ? "; it is a filter of the clsact qdisc"
-                                                                   : "")});
-        else if (!*guard)
-            add_pin(pins.guard(), "guard", elsewhere);
-        const bool has_filter =
-            std::ranges::any_of(*tc,
-                                [](const auto& one) { return one.second.kind() == TcLink::Kind::clsact; }) ||
-            (is_needed && (*guard)->kind() == Guard::Kind::clsact);
-        for (const std::string& mark : pins.clsacts())
-            if (!has_filter || mark != pins.clsact(ifindex))
-                found_.push_back({mark, "qdisc", "no filter of ours is on it"});
-        AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = {}};
-        for (const auto& [direction, one] : *tc) attached.tc.push_back(one.version());
-        return look_at_programs(pins, attached, nobody);
+            if (!held->has_tc(direction)) add_pin(pins.tc_link(direction), "link", elsewhere);
+        look_at_guards(pins, *held, elsewhere);
+        return look_at_programs(pins, held->versions(), nobody);
     }
 
   private:
-    void add_pin(const std::string& path, const std::string& what, const std::string& why) {
-        std::error_code error;
-        if (fs::exists(path, error)) found_.push_back({path, what, why});
+    void add(const std::string& path, const std::string& what, const std::string& why) {
+        garbage_.orphans.push_back({path, what, why});
     }
 
-    Result<std::map<TcDirection, TcLink>> tc_links_of(const InterfacePins& pins, unsigned ifindex) const {
-        std::map<TcDirection, TcLink> links;
-        for (const TcDirection direction : tc_directions) {
-            auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
-            if (!link) return std::unexpected(link.error());
-            if (*link) links.emplace(direction, std::move(**link));
+    void add_pin(const std::string& path, const std::string& what, const std::string& why) {
+        std::error_code error;
+        if (fs::exists(path, error)) add(path, what, why);
+    }
+
+    // And at the qdiscs that were made for them and for TC programs.
+    void look_at_guards(const InterfacePins& pins, const Holdings& held, const std::string& elsewhere) {
+        bool has_guard = false;
+        std::set<std::string> marks;
+        for (const DeviceHoldings& device : held.devices) {
+            const bool is_filter = device.guard && device.guard->kind() == Guard::Kind::clsact;
+            if (device.guard && !device.has_program())
+                add(pins.guard(), "guard",
+                    "nothing is attached to " + device.name +
+                        (is_filter ? "; it is a filter of the clsact qdisc" : ""));
+            has_guard = has_guard || device.guard.has_value();
+            const bool has_filter = std::ranges::any_of(
+                device.tc, [](const auto& one) { return one.second.kind() == TcLink::Kind::clsact; });
+            if (has_filter || (is_filter && device.has_program())) marks.insert(pins.clsact(device.ifindex));
         }
-        return links;
+        if (!has_guard) add_pin(pins.guard(), "guard", elsewhere);
+        for (const std::string& mark : pins.clsacts())
+            if (!marks.contains(mark)) add(mark, "qdisc", "no filter of ours is on it");
     }
 
     // And at the maps that they work on.
@@ -86,7 +78,7 @@ class Search {
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
             if (!is_in_use(version_of_pin(path), attached)) {
-                found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
+                add(path, "program", nobody.empty() ? "it is not attached" : nobody);
                 continue;
             }
             const Descriptor program(kernel_.open_pin(path));
@@ -99,14 +91,13 @@ class Search {
             const Descriptor map(kernel_.open_pin(path));
             if (!map) return failure("open " + path + ": " + errno_text(map.get()), -map.get());
             if (!used.contains(id_of_map(map.get())))
-                found_.push_back(
-                    {path, "map", nobody.empty() ? "the attached program does not use it" : nobody});
+                add(path, "map", nobody.empty() ? "the attached program does not use it" : nobody);
         }
         return {};
     }
 
     const KernelPort& kernel_;
-    std::vector<Orphan>& found_;
+    Garbage& garbage_;
 };
 
 Result<void> remove_one(const KernelPort& kernel, const Instance& instance, const Orphan& orphan) {
@@ -115,10 +106,11 @@ Result<void> remove_one(const KernelPort& kernel, const Instance& instance, cons
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
     if (orphan.path == pins.next_link()) return XdpLink::discard_next(kernel, pins);
     if (orphan.what == "guard") {
-        auto guard = Guard::adopt(kernel, pins, ifindex);
-        if (!guard) return std::unexpected(guard.error());
-        if (*guard)
-            if (auto removed = (*guard)->remove(); !removed) return removed;
+        auto held = find_holdings(kernel, pins, interface);
+        if (!held) return std::unexpected(held.error());
+        for (DeviceHoldings& device : held->devices)
+            if (device.guard && !device.has_program())
+                if (auto removed = device.guard->remove(); !removed) return removed;
     }
     if (orphan.what == "qdisc")
         if (auto removed = remove_clsact(kernel, pins, ifindex); !removed) return removed;
@@ -170,7 +162,7 @@ Orphan unfinished_change(const InstancePlace& place, const Journal& journal) {
             "on " + journal.interface + ", which was cut short"};
 }
 
-Result<void> search(const InstancePlace& place, const KernelPort& kernel, std::vector<Orphan>& found) {
+Result<void> search(const InstancePlace& place, const KernelPort& kernel, Garbage& found) {
     Search search(kernel, found);
     for (const std::string& interface : pinned_interfaces(place))
         if (auto looked = search.look_at(InterfacePins(place, interface), interface); !looked) return looked;
@@ -178,7 +170,7 @@ Result<void> search(const InstancePlace& place, const KernelPort& kernel, std::v
 }
 
 // Without owning the instance, which would write down who does.
-Result<std::vector<Orphan>> look_for_garbage(const InstancePlace& place, const KernelPort& kernel) {
+Result<Garbage> look_for_garbage(const InstancePlace& place, const KernelPort& kernel) {
     const auto records = read_records(place);
     if (!records) return std::unexpected(records.error());
     if (!records->owner.empty())
@@ -187,21 +179,20 @@ Result<std::vector<Orphan>> look_for_garbage(const InstancePlace& place, const K
                        EBUSY);
     const auto forgotten = pins_to_forget(place, records->manifest, kernel);
     if (!forgotten) return std::unexpected(forgotten.error());
-    std::vector<Orphan> found = void_records(place, *forgotten, records->dropped);
+    Garbage found{.orphans = void_records(place, *forgotten, records->dropped), .notes = {}};
     if (!forgotten->empty()) return found;
-    if (records->journal) found.push_back(unfinished_change(place, *records->journal));
+    if (records->journal) found.orphans.push_back(unfinished_change(place, *records->journal));
     if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
     return found;
 }
 
 } // namespace
 
-Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
-                                            const KernelPort& kernel) {
+Result<Garbage> collect_garbage(const InstancePlace& place, bool remove, const KernelPort& kernel) {
     std::error_code error;
     if (!fs::exists(place.state + "/" + place.name, error) &&
         !fs::exists(place.bpffs + "/" + place.name, error))
-        return std::vector<Orphan>{};
+        return Garbage{};
     if (!remove) return look_for_garbage(place, kernel);
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
@@ -212,12 +203,12 @@ Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool rem
         if (instance->unfinished()) return failure(change.why + "; 'homeostat detach' undoes everything");
         gone.push_back(std::move(change));
     }
-    std::vector<Orphan> found;
+    Garbage found;
     if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
-    if (auto removed = remove_all(kernel, *instance, found); !removed)
+    if (auto removed = remove_all(kernel, *instance, found.orphans); !removed)
         return std::unexpected(removed.error());
-    gone.insert(gone.end(), found.begin(), found.end());
-    return gone;
+    found.orphans.insert(found.orphans.begin(), gone.begin(), gone.end());
+    return found;
 }
 
 } // namespace homeostat::bpf

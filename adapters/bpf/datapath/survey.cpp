@@ -67,11 +67,11 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
 }
 
 // By the manifest of the instance that owns the program.
-std::int64_t attached_since(const Host& host, const SurveyedProgram& program, const std::string& interface) {
+std::int64_t attached_since(const Host& host, const SurveyedProgram& program) {
     const auto manifest =
         manifest_of({.name = program.owner.instance, .bpffs = host.bpffs, .state = host.state});
     if (!manifest) return 0;
-    const auto known = manifest->interfaces.find(interface);
+    const auto known = manifest->interfaces.find(program.owner.interface);
     if (known == manifest->interfaces.end()) return 0;
     if (program.hook.starts_with("xdp ")) return known->second.attached_unix_ms;
     if (program.version.empty()) return 0; // a guard
@@ -81,18 +81,20 @@ std::int64_t attached_since(const Host& host, const SurveyedProgram& program, co
 }
 
 // A filter is nobody's: the instance whose place it is in owns it.
-void own_filter(const Host& host, const std::string& interface, const Filter& filter,
-                SurveyedProgram& program) {
+void own_filter(const Host& host, const Filter& filter, SurveyedProgram& program) {
     program.owner = {};
     program.owner.kind = Owner::Kind::netlink;
     for (const std::string& folder : files_in(host.bpffs)) {
-        const std::string instance = fs::path(folder).filename();
-        const InterfacePins pins({.name = instance, .bpffs = host.bpffs, .state = host.state}, interface);
-        std::error_code error;
-        if (filter_of(pins, 0).handle != filter.handle || !fs::exists(pins.folder(), error)) continue;
-        program.owner.kind = Owner::Kind::homeostat;
-        program.owner.instance = instance;
-        program.version = find_pinned(KernelPort(), pins.programs(), program.id).version;
+        const InstancePlace place{
+            .name = fs::path(folder).filename(), .bpffs = host.bpffs, .state = host.state};
+        for (const std::string& interface : pinned_interfaces(place)) {
+            const InterfacePins pins(place, interface);
+            if (filter_of(pins, 0).handle != filter.handle) continue;
+            program.owner.kind = Owner::Kind::homeostat;
+            program.owner.instance = place.name;
+            program.owner.interface = interface;
+            program.version = find_pinned(KernelPort(), pins.programs(), program.id).version;
+        }
     }
 }
 
@@ -103,7 +105,7 @@ void add_filters(const Host& host, SurveyedInterface& surveyed, TcDirection dire
         if (filter.program_id == 0) continue;
         SurveyedProgram program = survey_program(host, "clsact " + std::string(to_text(direction)),
                                                  filter.program_id, surveyed.ifindex);
-        own_filter(host, surveyed.name, filter, program);
+        own_filter(host, filter, program);
         surveyed.programs.push_back(std::move(program));
     }
 }
@@ -128,7 +130,7 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
     for (const TcDirection direction : tc_directions) add_filters(host, surveyed, direction);
     for (SurveyedProgram& program : surveyed.programs)
         if (program.owner.kind == Owner::Kind::homeostat)
-            program.attached_unix_ms = attached_since(host, program, name);
+            program.attached_unix_ms = attached_since(host, program);
     return surveyed;
 }
 

@@ -1,6 +1,5 @@
 #include "adapters/bpf/datapath/datapath.hpp"
 #include "adapters/bpf/datapath/link_facts.hpp"
-#include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/objects.hpp"
@@ -281,67 +280,6 @@ TEST_F(DatapathTest, AFailureAfterADetachAttachesTheProgramAgain) {
     EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::skb);
 }
 
-TEST_F(DatapathTest, ALadderFallsWithTheReasonOfEachRung) {
-    const Outcome alone = apply({AttachXdp{"pass", {XdpMode::drv}}}, "lo");
-    EXPECT_FALSE(alone.ok);
-    EXPECT_FALSE(shown("lo")) << "drv alone attaches nothing";
-
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::hw, XdpMode::drv, XdpMode::skb}}}, "lo");
-    ASSERT_TRUE(outcome.ok) << outcome.error;
-    EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::skb);
-    ASSERT_EQ(outcome.notes.size(), 1u);
-    EXPECT_NE(outcome.notes[0].find("fell to mode skb"), std::string::npos) << outcome.notes[0];
-    EXPECT_NE(outcome.notes[0].find("in mode hw: "), std::string::npos) << outcome.notes[0];
-    EXPECT_NE(outcome.notes[0].find("the driver has no native XDP"), std::string::npos) << outcome.notes[0];
-}
-
-TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
-    set_peer_mtu(8901);
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
-    EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
-              std::string::npos)
-        << outcome.error;
-    // Since Linux 6.6 in the kernel's own words, too.
-    if (AttachMessages().listen()) {
-        EXPECT_NE(outcome.error.find("the kernel says '"), std::string::npos) << outcome.error;
-    }
-}
-
-TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
-    ASSERT_TRUE(lab::ip("link add br0 type bridge"));
-    ASSERT_TRUE(lab::ip("link set lab0 master br0"));
-    const auto facts = link_facts(::if_nametoindex("lab0"));
-    ASSERT_TRUE(facts);
-    EXPECT_EQ(facts->master, "br0");
-    EXPECT_EQ(facts->master_kind, "bridge");
-    EXPECT_EQ(facts->kind, "veth");
-    EXPECT_EQ(facts->driver, "veth");
-    EXPECT_EQ(facts->mtu, 1500u);
-    EXPECT_FALSE(facts->lro);
-    if (facts->xdp_features) { // since Linux 6.3
-        EXPECT_TRUE(*facts->xdp_features & xdp_basic);
-        EXPECT_FALSE(*facts->xdp_features & xdp_hw_offload);
-    }
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok) << "being a port alone is no hindrance";
-    ASSERT_TRUE(apply({DetachXdp{}}).ok);
-    auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});
-    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(::if_nametoindex("br0")), other->program("theirs")->descriptor,
-                             XDP_FLAGS_SKB_MODE, nullptr),
-              0);
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
-    EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("it is part of bridge br0, and program "), std::string::npos)
-        << outcome.error;
-    const auto now = link_facts(::if_nametoindex("lab0"));
-    ASSERT_TRUE(now);
-    for (const XdpMode mode : {XdpMode::drv, XdpMode::skb}) {
-        const ModeOutlook known = outlook(*now, mode);
-        EXPECT_EQ(known.answer, ModeOutlook::Answer::no) << "as it was refused: " << to_text(mode);
-        EXPECT_NE(outcome.error.find(known.why), std::string::npos) << known.why;
-    }
-}
-
 TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
     const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::skb}}});
@@ -351,33 +289,6 @@ TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
     ASSERT_EQ(outcome.notes.size(), 1u);
     EXPECT_NE(outcome.notes[0].find(" ms while switching from drv to skb"), std::string::npos)
         << outcome.notes[0];
-}
-
-TEST_F(DatapathTest, NothingIsDetachedForAModeThatCannotBeHadAndThePresentOneIsNoChange) {
-    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo");
-    ASSERT_TRUE(attached.ok) << attached.error;
-    if (!link_facts(1)->xdp_features) GTEST_SKIP() << "needs a kernel that tells of XDP (Linux 6.3)";
-    const std::uint32_t link = link_id(*attached.actual.xdp);
-    const Outcome refused = apply({SwitchXdpMode{"pass", {XdpMode::drv}}}, "lo");
-    EXPECT_FALSE(refused.ok);
-    EXPECT_NE(refused.error.find("mode drv cannot be had: the driver has no native XDP"), std::string::npos)
-        << refused.error;
-    EXPECT_FALSE(refused.gap);
-    EXPECT_EQ(link_id(*refused.actual.xdp), link) << "it is the very same link";
-
-    const Outcome stayed = apply({SwitchXdpMode{"pass", {XdpMode::drv, XdpMode::skb}}}, "lo");
-    ASSERT_TRUE(stayed.ok) << stayed.error;
-    EXPECT_FALSE(stayed.gap);
-    EXPECT_EQ(link_id(*stayed.actual.xdp), link);
-    ASSERT_EQ(stayed.notes.size(), 1u);
-    EXPECT_TRUE(stayed.notes[0].starts_with("lo: stays in mode skb: mode drv cannot be had: "))
-        << stayed.notes[0];
-
-    const Outcome same = apply({SwitchXdpMode{"drop", {XdpMode::skb}}}, "lo");
-    ASSERT_TRUE(same.ok) << same.error;
-    EXPECT_FALSE(same.gap) << "the program is replaced";
-    EXPECT_EQ(same.actual.xdp->program, "drop");
-    EXPECT_EQ(link_id(*same.actual.xdp), link);
 }
 
 TEST_F(DatapathTest, TheGapOfAModeSwitchIsMeasuredAlsoWhereItFails) {
