@@ -92,7 +92,7 @@ std::optional<AttachedXdp> xdp_of(const Seen& seen, const bpf::SurveyedInterface
     const bpf::SurveyedProgram* program = bpf::xdp_that_counts(surveyed, seen.place.name);
     if (program == nullptr) return std::nullopt;
     const auto mode = parse_xdp_mode(program->hook.substr(4)).value_or(XdpMode::skb);
-    if (!bpf::is_of(*program, seen.place.name))
+    if (!bpf::is_of(*program, seen.place.name, surveyed.name))
         return AttachedXdp{std::string(foreign_prefix) + program->name, mode, program->id};
     const auto known = seen.versions.find(program->version);
     return AttachedXdp{known != seen.versions.end() ? known->second
@@ -111,9 +111,11 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
         name + " (id " + std::to_string(xdp->program_id) + "), " + std::string(to_text(xdp->mode));
     for (const bpf::SurveyedProgram& program : surveyed.programs)
         if (program.id == xdp->program_id)
-            text += program.owner.kind == bpf::Owner::Kind::homeostat
-                        ? ", by homeostat " + program.owner.instance
-                        : ", not by homeostat (" + to_text(program.owner) + ")";
+            text +=
+                program.owner.kind == bpf::Owner::Kind::homeostat
+                    ? ", by homeostat " + program.owner.instance +
+                          (program.owner.interface == surveyed.name ? "" : " for " + program.owner.interface)
+                    : ", not by homeostat (" + to_text(program.owner) + ")";
     return text + (is_outdated ? "; no program of the configuration, as it is now" : "");
 }
 
@@ -121,7 +123,7 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
 std::map<TcDirection, AttachedTc> tc_of(const Seen& seen, const bpf::SurveyedInterface& surveyed) {
     std::map<TcDirection, AttachedTc> programs;
     for (const bpf::SurveyedProgram& program : surveyed.programs) {
-        if (!bpf::is_of(program, seen.place.name) || program.hook.starts_with("xdp ") ||
+        if (!bpf::is_of(program, seen.place.name, surveyed.name) || program.hook.starts_with("xdp ") ||
             program.version.empty() || bpf::is_twin(program.version))
             continue;
         const auto known = seen.versions.find(program.version);

@@ -73,7 +73,7 @@ void add_native_hindrances(const LinkFacts& facts, std::vector<Hindrance>& all) 
     if (facts.lro)
         all.push_back({Answer::unknown, Refusal::unsupported,
                        "large receive offload is on, which most drivers refuse: 'ethtool -K IFACE lro off'"});
-    if (facts.mtu <= mtu_in_one_piece_max) return;
+    if (facts.mtu <= mtu_in_one_piece_max || lacks(facts, xdp_basic)) return;
     if (lacks(facts, xdp_receives_frags))
         all.push_back(
             {Answer::no, Refusal::too_large,

@@ -160,14 +160,15 @@ const SurveyedProgram* xdp_that_counts(const SurveyedInterface& surveyed, std::s
     const SurveyedProgram* first = nullptr;
     for (const SurveyedProgram& program : surveyed.programs) {
         if (!program.hook.starts_with("xdp ")) continue;
-        if (is_of(program, instance)) return &program;
+        if (is_of(program, instance, surveyed.name)) return &program;
         if (first == nullptr) first = &program;
     }
     return first;
 }
 
-bool is_of(const SurveyedProgram& program, std::string_view instance) {
-    return program.owner.kind == Owner::Kind::homeostat && program.owner.instance == instance;
+bool is_of(const SurveyedProgram& program, std::string_view instance, std::string_view interface) {
+    return program.owner.kind == Owner::Kind::homeostat && program.owner.instance == instance &&
+           program.owner.interface == interface;
 }
 
 } // namespace homeostat::bpf

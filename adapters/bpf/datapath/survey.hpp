@@ -39,8 +39,9 @@ struct SurveyedInterface {
 Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::string>& names,
                                                          const std::string& bpffs, const std::string& state);
 
-// Whether the instance of this name attached it.
-bool is_of(const SurveyedProgram& program, std::string_view instance);
+// Whether the instance of this name attached it, for the interface that is called so. What it attached when
+// the device had another name is not what it would go on with here.
+bool is_of(const SurveyedProgram& program, std::string_view instance, std::string_view interface);
 
 // The XDP program that the instance takes for the interface's: its own, else the first one. One in the
 // network card may run beside one of the host's. nullptr where there is none.

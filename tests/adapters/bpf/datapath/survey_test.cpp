@@ -8,11 +8,12 @@
 namespace homeostat::bpf {
 namespace {
 
-SurveyedProgram program(std::string hook, std::string instance) {
+SurveyedProgram program(std::string hook, std::string instance, std::string interface = "lab0") {
     SurveyedProgram one;
     one.hook = std::move(hook);
     one.owner.kind = instance.empty() ? Owner::Kind::netlink : Owner::Kind::homeostat;
     one.owner.instance = std::move(instance);
+    one.owner.interface = std::move(interface);
     return one;
 }
 
@@ -26,6 +27,8 @@ std::string counts(std::vector<SurveyedProgram> programs) {
 TEST(Survey, OursCountsBesideSomebodyElsesInWhicheverMode) {
     EXPECT_EQ(counts({program("xdp drv", "mine"), program("xdp hw", "")}), "xdp drv");
     EXPECT_EQ(counts({program("xdp drv", ""), program("xdp hw", "mine")}), "xdp hw");
+    EXPECT_EQ(counts({program("xdp drv", "mine", "old0"), program("xdp hw", "mine")}), "xdp hw")
+        << "the other one was attached when the device had another name";
     EXPECT_EQ(counts({program("xdp drv", "another"), program("xdp hw", "")}), "xdp drv");
     EXPECT_EQ(counts({program("xdp skb", ""), program("tcx ingress", "mine")}), "xdp skb");
     EXPECT_EQ(counts({program("tcx ingress", "mine")}), "none");
