@@ -152,8 +152,7 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (auto ours = interface_.link->require_ours(); !ours) return ours;
     prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
-    const PossibleRungs possible =
-        possible_rungs(link_facts(*ifindex).value_or(LinkFacts{}), step.ladder, before);
+    const PossibleRungs possible = possible_rungs_on(*ifindex, step.ladder, before);
     std::span<const XdpMode> ladder = possible.ladder;
     Error refusals{possible.ruled_out, EOPNOTSUPP};
     const auto switched = switch_beside(step.program, ladder, *ifindex, refusals);
@@ -186,8 +185,7 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (interface_.link && interface_.link->program_id() == (*shown)->id &&
         !interface_.link->version().empty())
         return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
-    const PossibleRungs possible =
-        possible_rungs(link_facts(*ifindex).value_or(LinkFacts{}), step.ladder, (*shown)->mode);
+    const PossibleRungs possible = possible_rungs_on(*ifindex, step.ladder, (*shown)->mode);
     if (possible.ladder.empty() && !possible.ruled_out.empty())
         return failure(possible.ruled_out, EOPNOTSUPP);
     const std::string what = describe(**shown) + ", " + whose(owner_of(**shown, *ifindex));

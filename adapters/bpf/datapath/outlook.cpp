@@ -157,4 +157,10 @@ PossibleRungs possible_rungs(const LinkFacts& facts, const std::vector<XdpMode>&
     return possible;
 }
 
+PossibleRungs possible_rungs_on(unsigned ifindex, const std::vector<XdpMode>& ladder, XdpMode present) {
+    PossibleRungs possible = possible_rungs(deciding_facts(ifindex).value_or(LinkFacts{}), ladder, present);
+    if (possible.ruled_out.empty()) return possible;
+    return possible_rungs(link_facts(ifindex).value_or(LinkFacts{}), ladder, present); // in its own words
+}
+
 } // namespace homeostat::bpf

@@ -33,5 +33,7 @@ struct PossibleRungs {
 // Pure. Of the ladder, what a switch from mode `present` may try. The present program is detached for a mode
 // that does not coexist with it, so that one which cannot be had is not tried.
 PossibleRungs possible_rungs(const LinkFacts& facts, const std::vector<XdpMode>& ladder, XdpMode present);
+// By the facts as they are now; all of the ladder where they cannot be asked.
+PossibleRungs possible_rungs_on(unsigned ifindex, const std::vector<XdpMode>& ladder, XdpMode present);
 
 } // namespace homeostat::bpf
