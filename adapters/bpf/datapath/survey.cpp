@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/survey.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/holdings.hpp"
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -110,11 +111,27 @@ void add_filters(const Host& host, SurveyedInterface& surveyed, TcDirection dire
     }
 }
 
+// Where the device of an interface went for which something is pinned; "" where nobody knows.
+std::string tell_where_it_went(const Host& host, const std::string& interface) {
+    std::string told;
+    for (const std::string& folder : files_in(host.bpffs)) {
+        const InstancePlace place{
+            .name = fs::path(folder).filename(), .bpffs = host.bpffs, .state = host.state};
+        const auto held = find_holdings(KernelPort(), InterfacePins(place, interface), interface);
+        if (!held) continue;
+        for (const std::string& moved : tell_moved(*held, interface))
+            told += "; instance " + place.name + ": " + moved;
+    }
+    return told;
+}
+
 Result<SurveyedInterface> survey_interface(const Host& host, const std::string& name) {
     SurveyedInterface surveyed{
         .name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
     if (surveyed.ifindex == 0)
-        return failure("there is no interface '" + name + "' in this network namespace", ENODEV);
+        return failure("there is no interface '" + name + "' in this network namespace" +
+                           tell_where_it_went(host, name),
+                       ENODEV);
     const auto shown = attached_programs(surveyed.ifindex);
     if (!shown) return failure(name + ": " + shown.error().what, shown.error().number);
     const auto add = [&](std::string hook, std::uint32_t id) {

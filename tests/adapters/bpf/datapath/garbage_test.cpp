@@ -291,6 +291,10 @@ TEST_P(RenamedDevice, IsNoGarbageAndIsTold) {
         EXPECT_EQ(program.owner.interface, "lab0") << program.hook;
     }
     EXPECT_NE(surveyed->front().programs.front().attached_unix_ms, 0);
+    EXPECT_EQ(
+        survey_interfaces({"lab0"}, place().bpffs, place().state).error().what,
+        "there is no interface 'lab0' in this network namespace; instance test: pinned for lab0, its device "
+        "is w0 now");
 }
 
 TEST_P(RenamedDevice, SaysWhatItHasToWhoAttachesToIt) {
