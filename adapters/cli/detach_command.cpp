@@ -22,8 +22,9 @@ constexpr std::string_view usage = R"(Usage: homeostat detach INTERFACE... [OPTI
 
 Undoes what homeostat attached, to these interfaces or to all: takes back a change that was cut short, detaches its
 programs in every mode, and removes its guards, pins and state. Programs of others are not touched. What is detached
-already is no error. While a controller runs, it detaches the interfaces that are named, and leaves them so until it
-loads its configuration again; before all is undone, it must be stopped. Needs root.
+already is no error. An interface whose device was renamed is known by both names. While a controller runs, it detaches
+the interfaces that are named, and leaves them so until it loads its configuration again; before all is undone, it must
+be stopped. Needs root.
 )";
 
 constexpr std::string_view notes =

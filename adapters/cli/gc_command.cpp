@@ -18,8 +18,9 @@ namespace {
 constexpr std::string_view usage = R"(Usage: homeostat gc [OPTION]...
 
 Removes what an instance has left behind and nothing needs: pins of interfaces that are gone, programs that are not
-attached, maps that no attached program works on, a change that was cut short. What is attached stays as it is, and so
-does what belongs to other instances. A controller must not be running. Needs root.
+attached, maps that no attached program works on, a change that was cut short. What is attached stays as it is, also on a
+device that has another name by now, and so does what belongs to other instances. A controller must not be running. Needs
+root.
 )";
 
 constexpr std::string_view notes =
@@ -46,22 +47,24 @@ int gc_command(const std::vector<std::string>& arguments) {
     const auto place = place_of(values, diagnostics);
     if (!place) return refuse(teller, "nothing was removed", diagnostics);
     const bool dry_run = values.contains("dry-run");
-    const auto orphans = bpf::collect_garbage(*place, !dry_run);
-    if (!orphans) return refuse(teller, orphans.error().what);
+    const auto found = bpf::collect_garbage(*place, !dry_run);
+    if (!found) return refuse(teller, found.error().what);
     if (teller.json) {
         json::array told;
-        for (const bpf::Orphan& orphan : *orphans)
+        for (const bpf::Orphan& orphan : found->orphans)
             told.push_back({{"what", orphan.what}, {"path", orphan.path}, {"why", orphan.why}});
         std::cout << json::object{{"instance", place->name},
                                   {"removed", !dry_run},
-                                  {"orphans", std::move(told)}}
+                                  {"orphans", std::move(told)},
+                                  {"notes", json::array(found->notes.begin(), found->notes.end())}}
                   << "\n";
         return exit_ok;
     }
-    for (const bpf::Orphan& orphan : *orphans)
+    for (const bpf::Orphan& orphan : found->orphans)
         std::cout << (dry_run ? "would remove " : "removed ") << orphan.what << " " << orphan.path << ": "
                   << orphan.why << "\n";
-    if (orphans->empty()) std::cout << "instance " << place->name << " has left nothing behind\n";
+    for (const std::string& note : found->notes) std::cout << "left as it is: " << note << "\n";
+    if (found->orphans.empty()) std::cout << "instance " << place->name << " has left nothing behind\n";
     return exit_ok;
 }
 

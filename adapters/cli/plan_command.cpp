@@ -89,18 +89,15 @@ struct Seen {
 
 // The XDP program in the words of knowledge/datapath.hpp.
 std::optional<AttachedXdp> xdp_of(const Seen& seen, const bpf::SurveyedInterface& surveyed) {
-    for (const bpf::SurveyedProgram& program : surveyed.programs) {
-        if (!program.hook.starts_with("xdp ")) continue;
-        const auto mode = parse_xdp_mode(program.hook.substr(4)).value_or(XdpMode::skb);
-        const bool is_ours =
-            program.owner.kind == bpf::Owner::Kind::homeostat && program.owner.instance == seen.place.name;
-        if (!is_ours) return AttachedXdp{std::string(foreign_prefix) + program.name, mode, program.id};
-        const auto known = seen.versions.find(program.version);
-        return AttachedXdp{known != seen.versions.end() ? known->second
-                                                        : std::string(bpf::outdated_prefix) + program.version,
-                           mode, program.id};
-    }
-    return std::nullopt;
+    const bpf::SurveyedProgram* program = bpf::xdp_that_counts(surveyed, seen.place.name);
+    if (program == nullptr) return std::nullopt;
+    const auto mode = parse_xdp_mode(program->hook.substr(4)).value_or(XdpMode::skb);
+    if (!bpf::is_of(*program, seen.place.name, surveyed.name))
+        return AttachedXdp{std::string(foreign_prefix) + program->name, mode, program->id};
+    const auto known = seen.versions.find(program->version);
+    return AttachedXdp{known != seen.versions.end() ? known->second
+                                                    : std::string(bpf::outdated_prefix) + program->version,
+                       mode, program->id};
 }
 
 std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::optional<AttachedXdp>& xdp) {
@@ -114,9 +111,11 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
         name + " (id " + std::to_string(xdp->program_id) + "), " + std::string(to_text(xdp->mode));
     for (const bpf::SurveyedProgram& program : surveyed.programs)
         if (program.id == xdp->program_id)
-            text += program.owner.kind == bpf::Owner::Kind::homeostat
-                        ? ", by homeostat " + program.owner.instance
-                        : ", not by homeostat (" + to_text(program.owner) + ")";
+            text +=
+                program.owner.kind == bpf::Owner::Kind::homeostat
+                    ? ", by homeostat " + program.owner.instance +
+                          (program.owner.interface == surveyed.name ? "" : " for " + program.owner.interface)
+                    : ", not by homeostat (" + to_text(program.owner) + ")";
     return text + (is_outdated ? "; no program of the configuration, as it is now" : "");
 }
 
@@ -124,10 +123,8 @@ std::string attached_text(const bpf::SurveyedInterface& surveyed, const std::opt
 std::map<TcDirection, AttachedTc> tc_of(const Seen& seen, const bpf::SurveyedInterface& surveyed) {
     std::map<TcDirection, AttachedTc> programs;
     for (const bpf::SurveyedProgram& program : surveyed.programs) {
-        const bool is_ours =
-            program.owner.kind == bpf::Owner::Kind::homeostat && program.owner.instance == seen.place.name;
-        if (!is_ours || program.hook.starts_with("xdp ") || program.version.empty() ||
-            bpf::is_twin(program.version))
+        if (!bpf::is_of(program, seen.place.name, surveyed.name) || program.hook.starts_with("xdp ") ||
+            program.version.empty() || bpf::is_twin(program.version))
             continue;
         const auto known = seen.versions.find(program.version);
         for (const TcDirection direction : tc_directions)
@@ -216,6 +213,7 @@ std::vector<std::string> what_is_left(const Seen& seen) {
     else if (seen.records.journal)
         also.push_back("a change on " + seen.records.journal->interface +
                        " that was cut short would be taken back first");
+    if (!seen.records.dropped.empty()) also.push_back(seen.records.dropped);
     for (const std::string& interface : bpf::pinned_interfaces(seen.place))
         if (std::ranges::find(seen.loaded.config.interfaces, interface, &InterfaceSpec::name) ==
             seen.loaded.config.interfaces.end())

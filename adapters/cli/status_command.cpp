@@ -59,9 +59,13 @@ std::string_view kind_text(Owner::Kind kind) {
     return "";
 }
 
-std::string owner_text(const Owner& owner) {
+std::string owner_text(const Owner& owner, const std::string& device) {
     std::string text(kind_text(owner.kind));
-    if (owner.kind == Owner::Kind::homeostat) text += " " + owner.instance;
+    if (owner.kind == Owner::Kind::homeostat) {
+        text += " " + owner.instance;
+        if (owner.interface != device)
+            text += ", pinned for " + owner.interface + ", its device is " + device + " now";
+    }
     if (owner.kind == Owner::Kind::unknown) text += " (to ask takes CAP_SYS_ADMIN)";
     if (!owner.components.empty()) text += ", runs " + joined(owner.components);
     if (!owner.processes.empty()) text += ", held by " + joined(owner.processes);
@@ -86,7 +90,7 @@ Row row_of(const SurveyedInterface& interface, const SurveyedProgram& program) {
             time_text(program.attached_unix_ms != 0 ? program.attached_unix_ms : program.loaded_unix_ms),
             counted ? std::to_string(program.run_count) : "-",
             counted ? std::to_string(program.run_ns / program.run_count) : "-",
-            owner_text(program.owner)};
+            owner_text(program.owner, interface.name)};
 }
 
 // Where nothing was counted, and nobody asked for it.
@@ -139,6 +143,7 @@ json::object program_json(const SurveyedProgram& program) {
             {"owner",
              {{"kind", kind_text(program.owner.kind)},
               {"instance", program.owner.instance},
+              {"interface", program.owner.interface},
               {"pins", json::value_from(program.owner.pins)},
               {"processes", json::value_from(program.owner.processes)},
               {"components", json::value_from(program.owner.components)}}}};

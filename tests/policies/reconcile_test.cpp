@@ -74,6 +74,22 @@ TEST(Reconcile, ReplacesAForeignProgramWhereThatIsDesiredAndAnotherIs) {
         << "which fails, and says whose it is";
 }
 
+TEST(Reconcile, LeavesAForeignProgramWhereNoneIsWantedAndTheRestIsReconciledAllTheSame) {
+    DesiredInterface none = desired(std::nullopt);
+    none.tc = {{TcDirection::ingress, "watch"}};
+    EXPECT_THAT(steps(none, present(attached("foreign:theirs"))), ElementsAre("attach watch at TC ingress"));
+    none.replace_foreign = true;
+    EXPECT_THAT(steps(none, present(attached("foreign:theirs"))), ElementsAre("attach watch at TC ingress"));
+}
+
+TEST(Reconcile, MakesLostPinsAnewBeforeAllElse) {
+    ActualInterface unpinned = present(attached("guard"));
+    unpinned.pinned = false;
+    EXPECT_THAT(steps(desired("guard"), unpinned), ElementsAre("pin again what is attached"));
+    EXPECT_THAT(steps(desired("counter"), unpinned),
+                ElementsAre("pin again what is attached", "replace by counter"));
+}
+
 TEST(Reconcile, KnowsALowerModeOfALadderAndTheWayUpFromIt) {
     const std::vector<XdpMode> all{XdpMode::hw, XdpMode::drv, XdpMode::skb};
     EXPECT_FALSE(is_fallen(desired("guard", all), present()));

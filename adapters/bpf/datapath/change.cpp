@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/change.hpp"
 
 #include "adapters/bpf/datapath/map_entries.hpp"
+#include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/kernel.hpp"
 
@@ -166,8 +167,9 @@ Result<void> Change::perform(const SwitchXdpMode& step) {
     if (auto ours = interface_.link->require_ours(); !ours) return ours;
     prepare_attachment(step.program, step.ladder, *ifindex);
     if (auto noted = note_xdp(); !noted) return noted;
-    std::span<const XdpMode> ladder = step.ladder;
-    Error refusals{"", EINVAL};
+    const PossibleRungs possible = possible_rungs_on(*ifindex, step.ladder, before);
+    std::span<const XdpMode> ladder = possible.ladder;
+    Error refusals{possible.ruled_out, EOPNOTSUPP};
     const auto switched = switch_beside(step.program, ladder, *ifindex, refusals);
     if (!switched) return std::unexpected(switched.error());
     if (*switched) return hand_over(*handover);
@@ -198,7 +200,10 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
     if (interface_.link && interface_.link->program_id() == (*shown)->id &&
         !interface_.link->version().empty())
         return failure("program " + interface_.link->version() + " is attached, and that is ours", EEXIST);
-    const std::string what = describe(**shown) + ", " + whose(**shown, *ifindex);
+    const PossibleRungs possible = possible_rungs_on(*ifindex, step.ladder, (*shown)->mode);
+    if (possible.ladder.empty() && !possible.ruled_out.empty())
+        return failure(possible.ruled_out, EOPNOTSUPP);
+    const std::string what = describe(**shown) + ", " + whose(owner_of(**shown, *ifindex));
     const auto foreign = find_foreign(kernel_, *ifindex, **shown);
     if (!foreign) return std::unexpected(foreign.error());
     auto handover = prepare_handover();
@@ -215,7 +220,8 @@ Result<void> Change::perform(const ReplaceForeignXdp& step) {
         if (there && *there && (*there)->id == foreign->shown.id) gap_began_ns_.reset();
         return detached;
     }
-    if (auto attached = climb(step.program, step.ladder, *ifindex); !attached) return attached;
+    Error refusals{possible.ruled_out, EOPNOTSUPP};
+    if (auto attached = climb(step.program, possible.ladder, *ifindex, refusals); !attached) return attached;
     end_gap(accepted_ns_);
     notes_.push_back(interface_.name + ": replaced foreign " + what + ": no XDP program for " +
                      milliseconds_text(gap_->ns) + gap_text(*uncovered));
@@ -245,9 +251,11 @@ Result<unsigned> Change::find_interface() {
 }
 
 // Asks all processes and BPF file systems of the host: milliseconds.
-std::string Change::whose(const AttachedProgram& foreign, unsigned ifindex) const {
-    const auto ownership = Ownership::of_host(instance_.place().bpffs);
-    const Owner owner = ownership.of(foreign.id, program_name(foreign.id), ifindex);
+Owner Change::owner_of(const AttachedProgram& foreign, unsigned ifindex) const {
+    return Ownership::of_host(instance_.place().bpffs).of(foreign.id, program_name(foreign.id), ifindex);
+}
+
+std::string Change::whose(const Owner& owner) const {
     if (std::ranges::find(owner.pins, interface_.pins.link()) != owner.pins.end())
         return "somebody put it into the link of this instance";
     return to_text(owner);
@@ -257,9 +265,12 @@ Result<void> Change::refuse_foreign(unsigned ifindex) const {
     const auto shown = attached_program(ifindex, kernel_);
     if (!shown) return std::unexpected(shown.error());
     if (!*shown) return {};
-    return failure("foreign " + describe(**shown) + " is attached and is left alone (" +
-                       whose(**shown, ifindex) + "); detach it with its own tool, or with 'ip link set " +
-                       interface_.name + " " + off_word((*shown)->mode) +
+    const Owner owner = owner_of(**shown, ifindex);
+    if (const std::string renamed = tell_renamed(owner, interface_.name); !renamed.empty())
+        return failure(describe(**shown) + " is attached, " + renamed, EBUSY);
+    return failure("foreign " + describe(**shown) + " is attached and is left alone (" + whose(owner) +
+                       "); detach it with its own tool, or with 'ip link set " + interface_.name + " " +
+                       off_word((*shown)->mode) +
                        " off' or 'bpftool link detach', or say on_foreign = \"replace\"",
                    EBUSY);
 }
@@ -367,12 +378,12 @@ Result<bool> Change::switch_beside(const std::string& program, std::span<const X
         return true;
     }
     if (ladder.empty()) return std::unexpected(refusals);
-    if (ladder.front() != old.mode() || (old.mode() != XdpMode::hw && refusals.what.empty())) return false;
+    if (ladder.front() != old.mode()) return false;
     const auto form = form_for(old.mode(), program, ifindex);
     if (!form) return std::unexpected(form.error());
     if (auto updated = old.update(*form, &accepted_ns_); !updated) return std::unexpected(updated.error());
-    notes_.push_back(interface_.name + ": stays in mode " + std::string(to_text(old.mode())) + ": " +
-                     refusals.what);
+    notes_.push_back(interface_.name + ": stays in mode " + std::string(to_text(old.mode())) +
+                     (refusals.what.empty() ? "" : ": " + refusals.what));
     return true;
 }
 

@@ -57,7 +57,8 @@ class Change {
     Result<void> perform(const PinAgain& step);
 
     Result<unsigned> find_interface();
-    std::string whose(const AttachedProgram& foreign, unsigned ifindex) const;
+    Owner owner_of(const AttachedProgram& foreign, unsigned ifindex) const;
+    std::string whose(const Owner& owner) const;
     Result<void> refuse_foreign(unsigned ifindex) const;
     Result<void> require_link(unsigned ifindex) const;
     Result<MapHandover> prepare_handover();

@@ -16,6 +16,13 @@ Filter filter_of(const InterfacePins& pins, std::uint32_t preference) {
     return {.priority = preference, .handle = handle | 1U, .program_id = 0};
 }
 
+Result<bool> has_filter(const KernelPort& kernel, unsigned ifindex, Hook hook, Filter filter) {
+    const int error = kernel.find_filter(ifindex, hook, filter);
+    // EINVAL: there is no such qdisc.
+    if (error == 0 || error == -ENOENT || error == -EINVAL || error == -ENODEV) return error == 0;
+    return failure(errno_text(error), -error);
+}
+
 Result<void> ensure_clsact(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
                            int program) {
     const std::string mark = pins.clsact(ifindex);

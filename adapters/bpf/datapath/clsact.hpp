@@ -16,6 +16,9 @@ namespace homeostat::bpf {
 // not take each other's filters.
 Filter filter_of(const InterfacePins& pins, std::uint32_t preference);
 
+// Whether the filter is there; false also where there is no such qdisc, or no such device.
+Result<bool> has_filter(const KernelPort& kernel, unsigned ifindex, Hook hook, Filter filter);
+
 // Made where there is none. `program` is what is pinned as the mark, any that is loaded; the mark is set
 // first, so that a qdisc of ours is never without it.
 Result<void> ensure_clsact(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,

@@ -2,6 +2,7 @@
 
 #include "adapters/bpf/datapath/change.hpp"
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/holdings.hpp"
 #include "adapters/bpf/datapath/map_entries.hpp"
 #include "adapters/bpf/datapath/map_handover.hpp"
 #include "adapters/bpf/datapath/offload.hpp"
@@ -22,32 +23,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<void> clear_tc(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex) {
-    for (const TcDirection direction : tc_directions) {
-        auto link = TcLink::adopt(kernel, pins, ifindex, direction);
-        if (!link) return std::unexpected(link.error());
-        if (*link)
-            if (auto removed = (*link)->remove(); !removed) return removed;
-        if (auto off = TcLink::take_off_elsewhere(kernel, pins, ifindex, direction); !off) return off;
-    }
-    return {};
+Result<void> clear_device(const KernelPort& kernel, const InterfacePins& pins, DeviceHoldings& device) {
+    if (device.link)
+        if (auto removed = device.link->remove(); !removed) return removed;
+    for (auto& [direction, link] : device.tc)
+        if (auto removed = link.remove(); !removed) return removed;
+    if (device.guard)
+        if (auto removed = device.guard->remove(); !removed) return removed;
+    return remove_clsact(kernel, pins, device.ifindex);
 }
 
-// Detaches what is attached, and removes all pins of the interface. Links of a device that is gone hold
-// nothing.
+// Detaches what is attached, to whatever device, and removes all pins of the interface. Links of a device
+// that is gone hold nothing.
 Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins,
                              const std::string& interface) {
+    auto held = find_holdings(kernel, pins, interface);
+    if (!held) return std::unexpected(held.error());
+    for (DeviceHoldings& device : held->devices)
+        if (auto cleared = clear_device(kernel, pins, device); !cleared) return cleared;
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
-    auto link = XdpLink::adopt(kernel, pins, ifindex);
-    if (!link) return std::unexpected(link.error());
-    if (*link)
-        if (auto removed = (*link)->remove(); !removed) return removed;
-    if (auto cleared = clear_tc(kernel, pins, ifindex); !cleared) return cleared;
-    auto guard = Guard::adopt(kernel, pins, ifindex);
-    if (!guard) return std::unexpected(guard.error());
-    if (*guard)
-        if (auto removed = (*guard)->remove(); !removed) return removed;
     if (auto removed = remove_clsact(kernel, pins, ifindex); !removed) return removed;
+    for (const TcDirection direction : tc_directions)
+        if (auto off = TcLink::take_off_elsewhere(kernel, pins, ifindex, direction); !off) return off;
     if (auto off = XdpLink::take_off_elsewhere(kernel, pins, ifindex); !off)
         return std::unexpected(off.error());
     if (auto off = Guard::take_off_elsewhere(kernel, pins, ifindex); !off)
@@ -64,22 +61,17 @@ Result<void> clear_interface(const KernelPort& kernel, const InterfacePins& pins
     return {};
 }
 
-// "lab0: detached program guard@0123456789ab (17, drv)"; "" where nothing was attached.
-std::string tell_detached(const std::string& interface, const std::optional<XdpLink>& link) {
-    if (!link) return "";
-    return interface + ": detached program " + (link->version().empty() ? "?" : link->version()) + " (id " +
-           std::to_string(link->program_id()) + ", " + std::string(to_text(link->mode())) + ")";
+// "lab0: detached program guard@0123456789ab (id 17, drv)"
+std::string tell_detached(const std::string& interface, const DeviceHoldings& device,
+                          const std::string& version, std::uint32_t id, const std::string& where) {
+    return interface + ": detached program " + (version.empty() ? "?" : version) + " (id " +
+           std::to_string(id) + ", " + where + ")" +
+           (device.name == interface ? "" : " from " + device.name + ", as its device is called now");
 }
 
 bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
     return std::ranges::find(interface.waiting_readers, reader.handoff, &MapReader::handoff) !=
            interface.waiting_readers.end();
-}
-
-// "lab0: detached program count@0123456789ab (id 17, TC ingress)"
-std::string tell_detached(const std::string& interface, const TcLink& link) {
-    return interface + ": detached program " + (link.version().empty() ? "?" : link.version()) + " (id " +
-           std::to_string(link.program_id()) + ", TC " + std::string(to_text(link.direction())) + ")";
 }
 
 Result<std::map<TcDirection, TcLink>> tc_links(const KernelPort& kernel, const InterfacePins& pins,
@@ -117,22 +109,48 @@ Result<void> release(Instance& instance, const KernelPort& kernel, const std::st
     return instance.commit(name, std::nullopt);
 }
 
+// What an owner does before all else, as it is told.
+std::vector<std::string> begin_with(Instance& instance, const KernelPort& kernel) {
+    std::vector<std::string> told;
+    if (!instance.dropped().empty()) told.push_back(instance.dropped());
+    if (std::string taken_back = take_back_unfinished(instance, kernel); !taken_back.empty())
+        told.push_back(std::move(taken_back));
+    return told;
+}
+
 // What the instance has attached to one interface, as it is told when that is taken away; none where nothing
 // is attached.
 Result<std::vector<std::string>> lines_of(const Instance& instance, const KernelPort& kernel,
                                           const std::string& name) {
-    const InterfacePins pins = instance.pins(name);
-    const unsigned ifindex = ::if_nametoindex(name.c_str());
-    const auto link = XdpLink::adopt(kernel, pins, ifindex);
-    if (!link) return std::unexpected(link.error());
+    const auto held = find_holdings(kernel, instance.pins(name), name);
+    if (!held) return std::unexpected(held.error());
     std::vector<std::string> lines;
-    if (std::string line = tell_detached(name, *link); !line.empty()) lines.push_back(std::move(line));
-    for (const TcDirection direction : tc_directions) {
-        const auto tc = TcLink::adopt(kernel, pins, ifindex, direction);
-        if (!tc) return std::unexpected(tc.error());
-        if (*tc) lines.push_back(tell_detached(name, **tc));
+    for (const DeviceHoldings& device : held->devices) {
+        if (device.link)
+            lines.push_back(tell_detached(name, device, device.link->version(), device.link->program_id(),
+                                          std::string(to_text(device.link->mode()))));
+        for (const auto& [direction, tc] : device.tc)
+            lines.push_back(tell_detached(name, device, tc.version(), tc.program_id(),
+                                          "TC " + std::string(to_text(direction))));
     }
+    if (lines.empty() && !held->away.empty())
+        lines.push_back(name + ": detached it from its device, which is in another network namespace");
     return lines;
+}
+
+// The interfaces for which something is pinned that a person means by this name: the one that is called so,
+// and those whose device is called so by now.
+Result<std::vector<std::string>> interfaces_meant(const Instance& instance, const KernelPort& kernel,
+                                                  const std::string& name) {
+    std::vector<std::string> meant;
+    for (const std::string& pinned : instance.pinned_interfaces()) {
+        const auto held = find_holdings(kernel, instance.pins(pinned), pinned);
+        if (!held) return std::unexpected(held.error());
+        const bool is_on_it = std::ranges::any_of(
+            held->devices, [&](const DeviceHoldings& device) { return device.name == name; });
+        if (pinned == name || is_on_it) meant.push_back(pinned);
+    }
+    return meant;
 }
 
 } // namespace
@@ -142,21 +160,19 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
                                                    const KernelPort& kernel) {
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
-    std::vector<std::string> told;
-    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
-        told.push_back(std::move(taken_back));
-    const std::vector<std::string> pinned = instance->pinned_interfaces();
-    for (const std::string& name : interfaces) {
-        if (std::ranges::find(pinned, name) == pinned.end()) {
-            told.push_back(name + ": nothing of instance " + place.name + " is attached");
-            continue;
+    std::vector<std::string> told = begin_with(*instance, kernel);
+    for (const std::string& wanted : interfaces) {
+        const auto meant = interfaces_meant(*instance, kernel, wanted);
+        if (!meant) return std::unexpected(meant.error());
+        if (meant->empty()) told.push_back(wanted + ": nothing of instance " + place.name + " is attached");
+        for (const std::string& name : *meant) {
+            auto lines = lines_of(*instance, kernel, name);
+            if (!lines) return std::unexpected(lines.error());
+            if (auto released = release(*instance, kernel, name); !released)
+                return std::unexpected(released.error());
+            if (lines->empty()) lines->push_back(name + ": nothing was attached; what was pinned is removed");
+            std::ranges::move(*lines, std::back_inserter(told));
         }
-        auto lines = lines_of(*instance, kernel, name);
-        if (!lines) return std::unexpected(lines.error());
-        if (auto released = release(*instance, kernel, name); !released)
-            return std::unexpected(released.error());
-        if (lines->empty()) lines->push_back(name + ": nothing was attached; what was pinned is removed");
-        std::ranges::move(*lines, std::back_inserter(told));
     }
     // An instance that has nothing any more leaves no trace.
     if (instance->pinned_interfaces().empty())
@@ -166,14 +182,12 @@ Result<std::vector<std::string>> detach_interfaces(const InstancePlace& place,
 
 Result<std::vector<std::string>> detach_instance(const InstancePlace& place, const KernelPort& kernel) {
     std::error_code error;
-    std::vector<std::string> told;
     if (!fs::exists(place.state + "/" + place.name, error) &&
         !fs::exists(place.bpffs + "/" + place.name, error))
-        return told;
+        return std::vector<std::string>{};
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
-    if (std::string taken_back = take_back_unfinished(*instance, kernel); !taken_back.empty())
-        told.push_back(std::move(taken_back));
+    std::vector<std::string> told = begin_with(*instance, kernel);
     for (const std::string& name : instance->pinned_interfaces()) {
         auto lines = lines_of(*instance, kernel, name);
         if (!lines) return std::unexpected(lines.error());
@@ -192,9 +206,7 @@ Result<std::unique_ptr<XdpDatapath>> XdpDatapath::open(DatapathOptions options,
     auto instance = Instance::open(datapath->options_.place, datapath->options_.kernel);
     if (!instance) return std::unexpected(instance.error());
     datapath->instance_ = std::move(*instance);
-    if (std::string taken_back = take_back_unfinished(*datapath->instance_, datapath->options_.kernel);
-        !taken_back.empty())
-        datapath->notes_.push_back(std::move(taken_back));
+    datapath->notes_ = begin_with(*datapath->instance_, datapath->options_.kernel);
     if (auto watch = DeviceWatch::open())
         datapath->devices_ = std::move(*watch);
     else
@@ -232,19 +244,15 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     const unsigned ifindex = ::if_nametoindex(name.c_str());
     auto link = XdpLink::adopt(options_.kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
-    const std::string attached = *link ? (*link)->version() : "";
+    AttachedVersions attached{.xdp = *link ? (*link)->version() : "", .tc = {}};
     auto tc = tc_links(options_.kernel, pins, ifindex);
     if (!tc) return std::unexpected(tc.error());
-    std::vector<std::string> attached_tc;
-    for (const auto& [direction, one] : *tc) attached_tc.push_back(one.version());
-    const auto is_attached = [&](std::string_view version) {
-        return version == attached || version == twin_of(attached) ||
-               std::ranges::find(attached_tc, version) != attached_tc.end();
-    };
-    remove_old_maps(options_.kernel, pins, is_attached);
-    auto loaded = LoadedPrograms::load(
-        programs, LoadedPrograms::Pinning{&options_.kernel, pins, instance_->definitions_path(name), attached,
-                                          options_.leaves_others, attached_tc});
+    for (const auto& [direction, one] : *tc) attached.tc.push_back(one.version());
+    remove_old_maps(options_.kernel, pins,
+                    [&](std::string_view version) { return is_in_use(version, attached); });
+    auto loaded = LoadedPrograms::load(programs, LoadedPrograms::Pinning{&options_.kernel, pins,
+                                                                         instance_->definitions_path(name),
+                                                                         attached, options_.leaves_others});
     if (!loaded) return std::unexpected(loaded.error());
     ManagedInterface interface{.name = name,
                                .pins = pins,
@@ -272,7 +280,9 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
                              ? name + ": somebody put another program into the link of ours"
                              : name + ": goes on with " + interface.link->version() + ", which was attached");
     if (instance_->unfinished()) return interface; // it needs the guard and the pins as they are
-    if (auto guard = Guard::adopt(options_.kernel, pins, ifindex); guard && *guard) {
+    auto guard = Guard::adopt(options_.kernel, pins, ifindex);
+    if (!guard) return failure(name + ": " + guard.error().what, guard.error().number);
+    if (*guard) {
         interface.guard = std::move(*guard);
         interface.guard_duty = GuardDuty::stand_down; // it may be armed
     }
@@ -284,7 +294,8 @@ Result<ManagedInterface> XdpDatapath::open_interface(const std::string& name,
     }
     for (const std::string& path : files_in(pins.programs())) {
         const std::string version = version_of_pin(path);
-        if (!interface.programs.knows_version(version) && !is_attached(version)) options_.kernel.unpin(path);
+        if (!interface.programs.knows_version(version) && !is_in_use(version, attached))
+            options_.kernel.unpin(path);
     }
     return interface;
 }

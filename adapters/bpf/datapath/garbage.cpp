@@ -1,11 +1,8 @@
 #include "adapters/bpf/datapath/garbage.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
-#include "adapters/bpf/datapath/guard.hpp"
-#include "adapters/bpf/datapath/offload.hpp"
+#include "adapters/bpf/datapath/holdings.hpp"
 #include "adapters/bpf/datapath/recovery.hpp"
-#include "adapters/bpf/datapath/tc_link.hpp"
-#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
 #include "adapters/bpf/kernel_objects.hpp"
 
@@ -24,35 +21,64 @@ namespace fs = std::filesystem;
 
 class Search {
   public:
-    Search(const KernelPort& kernel, std::vector<Orphan>& found) : kernel_(kernel), found_(found) {}
+    Search(const KernelPort& kernel, Garbage& garbage) : kernel_(kernel), garbage_(garbage) {}
 
     Result<void> look_at(const InterfacePins& pins, const std::string& interface) {
-        const unsigned ifindex = ::if_nametoindex(interface.c_str());
-        auto link = XdpLink::adopt(kernel_, pins, ifindex);
-        if (!link) return std::unexpected(link.error());
-        const std::string version = *link ? (*link)->version() : "";
-        const auto tc = look_at_tc(pins, ifindex, interface);
-        if (!tc) return std::unexpected(tc.error());
-        const bool has_none = !*link && tc->empty();
-        const std::string nobody = ifindex == 0 ? "there is no interface " + interface
-                                   : has_none   ? "nothing is attached to " + interface
-                                                : "";
+        const auto held = find_holdings(kernel_, pins, interface);
+        if (!held) return std::unexpected(held.error());
+        for (const std::string& moved : tell_moved(*held, interface)) garbage_.notes.push_back(moved);
+        if (!held->away.empty()) return {}; // nobody here can tell what works there
+        const bool is_there = ::if_nametoindex(interface.c_str()) != 0;
+        const std::string nobody = held->has_program() ? ""
+                                   : is_there          ? "nothing is attached to " + interface
+                                                       : "there is no interface " + interface;
+        const std::string elsewhere =
+            is_there ? "it is not on " + interface + " any more" : "there is no interface " + interface;
+        if (!held->has_link()) add_pin(pins.link(), "link", elsewhere);
+        add_pin(pins.next_link(), "link", "a switch that was cut short left it");
+        for (const TcDirection direction : tc_directions)
+            if (!held->has_tc(direction)) add_pin(pins.tc_link(direction), "link", elsewhere);
+        look_at_guards(pins, *held, elsewhere);
+        return look_at_programs(pins, held->versions(), nobody);
+    }
+
+  private:
+    void add(const std::string& path, const std::string& what, const std::string& why) {
+        garbage_.orphans.push_back({path, what, why});
+    }
+
+    void add_pin(const std::string& path, const std::string& what, const std::string& why) {
         std::error_code error;
-        if (!*link && fs::exists(pins.link(), error))
-            found_.push_back(
-                {pins.link(), "link", ifindex == 0 ? nobody : "it is not on " + interface + " any more"});
-        if (fs::exists(pins.next_link(), error))
-            found_.push_back({pins.next_link(), "link", "a switch that was cut short left it"});
-        if (!nobody.empty() && fs::exists(pins.guard(), error))
-            found_.push_back({pins.guard(), "guard", nobody});
+        if (fs::exists(path, error)) add(path, what, why);
+    }
+
+    // And at the qdiscs that were made for them and for TC programs.
+    void look_at_guards(const InterfacePins& pins, const Holdings& held, const std::string& elsewhere) {
+        bool has_guard = false;
+        std::set<std::string> marks;
+        for (const DeviceHoldings& device : held.devices) {
+            const bool is_filter = device.guard && device.guard->kind() == Guard::Kind::clsact;
+            if (device.guard && !device.has_program())
+                add(pins.guard(), "guard",
+                    "nothing is attached to " + device.name +
+                        (is_filter ? "; it is a filter of the clsact qdisc" : ""));
+            has_guard = has_guard || device.guard.has_value();
+            const bool has_filter = std::ranges::any_of(
+                device.tc, [](const auto& one) { return one.second.kind() == TcLink::Kind::clsact; });
+            if (has_filter || (is_filter && device.has_program())) marks.insert(pins.clsact(device.ifindex));
+        }
+        if (!has_guard) add_pin(pins.guard(), "guard", elsewhere);
+        for (const std::string& mark : pins.clsacts())
+            if (!marks.contains(mark)) add(mark, "qdisc", "no filter of ours is on it");
+    }
+
+    // And at the maps that they work on.
+    Result<void> look_at_programs(const InterfacePins& pins, const AttachedVersions& attached,
+                                  const std::string& nobody) {
         std::set<std::uint32_t> used;
         for (const std::string& path : files_in(pins.programs())) {
-            const std::string pinned = version_of_pin(path);
-            const bool is_attached = (!version.empty() && (pinned == version || pinned == twin_of(version) ||
-                                                           pinned == host_form_of(version))) ||
-                                     tc->contains(pinned);
-            if (!is_attached) {
-                found_.push_back({path, "program", nobody.empty() ? "it is not attached" : nobody});
+            if (!is_in_use(version_of_pin(path), attached)) {
+                add(path, "program", nobody.empty() ? "it is not attached" : nobody);
                 continue;
             }
             const Descriptor program(kernel_.open_pin(path));
@@ -65,40 +91,13 @@ class Search {
             const Descriptor map(kernel_.open_pin(path));
             if (!map) return failure("open " + path + ": " + errno_text(map.get()), -map.get());
             if (!used.contains(id_of_map(map.get())))
-                found_.push_back(
-                    {path, "map", nobody.empty() ? "the attached program does not use it" : nobody});
+                add(path, "map", nobody.empty() ? "the attached program does not use it" : nobody);
         }
         return {};
     }
 
-  private:
-    // The versions of the TC programs that are attached.
-    Result<std::set<std::string>> look_at_tc(const InterfacePins& pins, unsigned ifindex,
-                                             const std::string& interface) {
-        std::set<std::string> attached;
-        std::error_code error;
-        bool has_filter = false;
-        for (const TcDirection direction : tc_directions) {
-            const auto link = TcLink::adopt(kernel_, pins, ifindex, direction);
-            if (!link) return std::unexpected(link.error());
-            if (*link) attached.insert((*link)->version());
-            has_filter = has_filter || (*link && (*link)->kind() == TcLink::Kind::clsact);
-            if (!*link && fs::exists(pins.tc_link(direction), error))
-                found_.push_back(
-                    {pins.tc_link(direction), "link",
-                     ifindex == 0 ? "there is no interface " + interface : "it is not on " + interface + " any more"});
-        }
-        const auto guard = Guard::adopt(kernel_, pins, ifindex);
-        if (!guard) return std::unexpected(guard.error());
-        has_filter = has_filter || (*guard && (*guard)->kind() == Guard::Kind::clsact);
-        for (const std::string& mark : pins.clsacts())
-            if (!has_filter || mark != pins.clsact(ifindex))
-                found_.push_back({mark, "qdisc", "no filter of ours is on it"});
-        return attached;
-    }
-
     const KernelPort& kernel_;
-    std::vector<Orphan>& found_;
+    Garbage& garbage_;
 };
 
 Result<void> remove_one(const KernelPort& kernel, const Instance& instance, const Orphan& orphan) {
@@ -107,9 +106,11 @@ Result<void> remove_one(const KernelPort& kernel, const Instance& instance, cons
     const unsigned ifindex = ::if_nametoindex(interface.c_str());
     if (orphan.path == pins.next_link()) return XdpLink::discard_next(kernel, pins);
     if (orphan.what == "guard") {
-        auto guard = Guard::adopt(kernel, pins, ifindex);
-        if (guard && *guard)
-            if (auto removed = (*guard)->remove(); !removed) return removed;
+        auto held = find_holdings(kernel, pins, interface);
+        if (!held) return std::unexpected(held.error());
+        for (DeviceHoldings& device : held->devices)
+            if (device.guard && !device.has_program())
+                if (auto removed = device.guard->remove(); !removed) return removed;
     }
     if (orphan.what == "qdisc")
         if (auto removed = remove_clsact(kernel, pins, ifindex); !removed) return removed;
@@ -121,8 +122,7 @@ Result<void> remove_one(const KernelPort& kernel, const Instance& instance, cons
 // The guard and the link first: what they hold is in use until then.
 Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std::vector<Orphan>& orphans) {
     for (const Orphan& orphan : orphans)
-        if (orphan.what != "change")
-            if (auto removed = remove_one(kernel, instance, orphan); !removed) return removed;
+        if (auto removed = remove_one(kernel, instance, orphan); !removed) return removed;
     for (const std::string& interface : instance.pinned_interfaces()) {
         const InterfacePins pins = instance.pins(interface);
         std::error_code error;
@@ -135,34 +135,79 @@ Result<void> remove_all(const KernelPort& kernel, Instance& instance, const std:
     return instance.pinned_interfaces().empty() ? instance.remove() : Result<void>{};
 }
 
+Orphan forgotten_pin(const std::string& path) {
+    const std::string folder = fs::path(path).parent_path().filename();
+    const std::string name = fs::path(path).filename();
+    const std::string what = folder == "programs"          ? "program"
+                             : folder == "maps"            ? "map"
+                             : name == "guard"             ? "guard"
+                             : name.starts_with("clsact@") ? "qdisc"
+                                                           : "link";
+    return {path, what, "the network namespace that it worked in is gone"};
+}
+
+// What is written down that is void, before anything is looked at.
+std::vector<Orphan> void_records(const InstancePlace& place, const std::vector<std::string>& forgotten,
+                                 const std::string& dropped) {
+    std::vector<Orphan> found;
+    for (const std::string& path : forgotten) found.push_back(forgotten_pin(path));
+    if (!dropped.empty())
+        found.push_back({place.state + "/" + place.name + "/journal", "change",
+                         "it was cut short before the machine was started anew"});
+    return found;
+}
+
+Orphan unfinished_change(const InstancePlace& place, const Journal& journal) {
+    return {place.state + "/" + place.name + "/journal", "change",
+            "on " + journal.interface + ", which was cut short"};
+}
+
+Result<void> search(const InstancePlace& place, const KernelPort& kernel, Garbage& found) {
+    Search search(kernel, found);
+    for (const std::string& interface : pinned_interfaces(place))
+        if (auto looked = search.look_at(InterfacePins(place, interface), interface); !looked) return looked;
+    return {};
+}
+
+// Without owning the instance, which would write down who does.
+Result<Garbage> look_for_garbage(const InstancePlace& place, const KernelPort& kernel) {
+    const auto records = read_records(place);
+    if (!records) return std::unexpected(records.error());
+    if (!records->owner.empty())
+        return failure("instance " + place.name + ": a controller owns this instance (process " +
+                           records->owner + "); stop it before",
+                       EBUSY);
+    const auto forgotten = pins_to_forget(place, records->manifest, kernel);
+    if (!forgotten) return std::unexpected(forgotten.error());
+    Garbage found{.orphans = void_records(place, *forgotten, records->dropped), .notes = {}};
+    if (!forgotten->empty()) return found;
+    if (records->journal) found.orphans.push_back(unfinished_change(place, *records->journal));
+    if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
+    return found;
+}
+
 } // namespace
 
-Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
-                                            const KernelPort& kernel) {
-    std::vector<Orphan> found;
+Result<Garbage> collect_garbage(const InstancePlace& place, bool remove, const KernelPort& kernel) {
     std::error_code error;
     if (!fs::exists(place.state + "/" + place.name, error) &&
         !fs::exists(place.bpffs + "/" + place.name, error))
-        return found;
+        return Garbage{};
+    if (!remove) return look_for_garbage(place, kernel);
     auto instance = Instance::open(place, kernel);
     if (!instance) return std::unexpected(instance.error());
+    std::vector<Orphan> gone = void_records(place, instance->forgotten(), instance->dropped());
     if (instance->unfinished()) {
-        found.push_back({place.state + "/" + place.name + "/journal", "change",
-                         "on " + instance->unfinished()->interface + ", which was cut short"});
-        if (remove) {
-            take_back_unfinished(*instance, kernel);
-            if (instance->unfinished())
-                return failure("the change that was cut short on " + instance->unfinished()->interface +
-                               " cannot be taken back; 'homeostat detach' undoes everything");
-        }
+        Orphan change = unfinished_change(place, *instance->unfinished());
+        change.why = take_back_unfinished(*instance, kernel);
+        if (instance->unfinished()) return failure(change.why + "; 'homeostat detach' undoes everything");
+        gone.push_back(std::move(change));
     }
-    Search search(kernel, found);
-    for (const std::string& interface : instance->pinned_interfaces())
-        if (auto looked = search.look_at(instance->pins(interface), interface); !looked)
-            return std::unexpected(looked.error());
-    if (remove)
-        if (auto removed = remove_all(kernel, *instance, found); !removed)
-            return std::unexpected(removed.error());
+    Garbage found;
+    if (auto searched = search(place, kernel, found); !searched) return std::unexpected(searched.error());
+    if (auto removed = remove_all(kernel, *instance, found.orphans); !removed)
+        return std::unexpected(removed.error());
+    found.orphans.insert(found.orphans.begin(), gone.begin(), gone.end());
     return found;
 }
 

@@ -13,17 +13,22 @@ namespace homeostat::bpf {
 
 struct Orphan {
     std::string path; // of the pin, or of the journal
-    std::string what; // "program", "map", "link", "guard", "change"
+    std::string what; // "program", "map", "link", "guard", "qdisc", "change"
     std::string why;
 
     bool operator==(const Orphan&) const = default;
 };
 
-// Finds them, and removes them where `remove` says so: a change that was cut short is taken back first. Of
-// this instance only, and nothing that is attached or that an attached program uses, but for the second link
-// that a switch left which nothing else tells of any more. Fails where a process owns the instance, or
-// something cannot be removed. In the calling thread's network namespace.
-Result<std::vector<Orphan>> collect_garbage(const InstancePlace& place, bool remove,
-                                            const KernelPort& kernel = KernelPort());
+struct Garbage {
+    std::vector<Orphan> orphans;
+    std::vector<std::string> notes; // what looks like one and works: "pinned for v0, its device is w0 now"
+};
+
+// Finds them, and removes them where `remove` says so; else nothing is changed or written: a change that was
+// cut short is taken back first. Of this instance only, and nothing that is attached or that an attached
+// program uses, but for the second link that a switch left which nothing else tells of any more. Fails where
+// a process owns the instance, or something cannot be removed. In the calling thread's network namespace.
+Result<Garbage> collect_garbage(const InstancePlace& place, bool remove,
+                                const KernelPort& kernel = KernelPort());
 
 } // namespace homeostat::bpf

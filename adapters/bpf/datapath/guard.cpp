@@ -48,7 +48,9 @@ Result<std::optional<Guard>> Guard::adopt(const KernelPort& kernel, const Interf
                            -guard.link_.get());
         guard.kind_ = Kind::clsact;
     }
-    return guard.is_live(ifindex) ? std::optional(std::move(guard)) : std::nullopt;
+    const auto there = guard.is_there();
+    if (!there) return std::unexpected(there.error());
+    return *there ? std::optional(std::move(guard)) : std::nullopt;
 }
 
 Result<bool> Guard::take_off_elsewhere(const KernelPort& kernel, const InterfacePins& pins,
@@ -60,14 +62,14 @@ Result<bool> Guard::take_off_elsewhere(const KernelPort& kernel, const Interface
     return true;
 }
 
-bool Guard::is_live(unsigned ifindex) const {
-    if (ifindex != ifindex_) return false;
-    if (kind_ == Kind::clsact) {
-        Filter there = filter();
-        return kernel_->find_filter(ifindex, Hook::tcx_ingress, there) == 0;
-    }
-    return is_tcx_on(*kernel_, link_, ifindex, Hook::tcx_ingress).value_or(false);
+Result<bool> Guard::is_there() const {
+    const auto there = kind_ == Kind::clsact ? has_filter(*kernel_, ifindex_, Hook::tcx_ingress, filter())
+                                             : is_tcx_on(*kernel_, link_, ifindex_, Hook::tcx_ingress);
+    return there ? there : failure("ask for the guard: " + there.error().what, there.error().number);
 }
+
+// What cannot be asked at the moment is taken to be as it was.
+bool Guard::is_live(unsigned ifindex) const { return ifindex == ifindex_ && is_there().value_or(true); }
 
 Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
                           std::optional<Kind> kind) {
@@ -82,9 +84,11 @@ Result<Guard> Guard::open(const KernelPort& kernel, const InterfacePins& pins, u
         const int link = kernel.create_link(guard.pass_.get(), ifindex, Hook::tcx_ingress);
         if (link >= 0) {
             guard.link_ = Descriptor(link);
-            kernel.unpin(pins.guard()); // of a device that is gone
-            if (const int error = kernel.pin(link, pins.guard()); error != 0)
-                return failure("pin the guard: " + errno_text(error), -error);
+            // There may be one of a device that is gone.
+            if (auto pinned = pin_anew(kernel, link, pins.guard()); !pinned) {
+                kernel.detach_link(link); // else with its descriptor, only later
+                return failure("the guard: " + pinned.error().what, pinned.error().number);
+            }
             return guard;
         }
         if (kind || link != -EINVAL)

@@ -32,6 +32,7 @@ class Guard {
     static Result<Guard> open(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex,
                               std::optional<Kind> kind = std::nullopt);
     // The one that stands there already, on the device that has this index here; none where there is none.
+    // Fails where that cannot be asked.
     static Result<std::optional<Guard>> adopt(const KernelPort& kernel, const InterfacePins& pins,
                                               unsigned ifindex);
     // Takes off the pinned one of TCX where it stands on another device, wherever that is now; true where it
@@ -59,6 +60,7 @@ class Guard {
   private:
     Guard(const KernelPort& kernel, InterfacePins pins, unsigned ifindex, Kind kind)
         : kernel_(&kernel), pins_(std::move(pins)), ifindex_(ifindex), kind_(kind) {}
+    Result<bool> is_there() const;
     Result<void> hold(int program);
     Result<void> require_first(int program) const;
     Result<void> require_first_filter() const;

@@ -158,10 +158,6 @@ Manifest::Interface read_interface(const json::object& object) {
     return interface;
 }
 
-std::string begin_line(std::uint64_t transaction, const std::string& interface) {
-    return json::serialize(json::object{{"transaction", transaction}, {"interface", interface}});
-}
-
 } // namespace
 
 InterfacePins::InterfacePins(const InstancePlace& place, std::string_view interface)
@@ -237,6 +233,15 @@ Result<Manifest> manifest_of(const InstancePlace& place) {
     return manifest->boot_id == boot_id() ? std::move(*manifest) : Manifest{};
 }
 
+std::string to_text(const Journal& journal) {
+    std::string text = json::serialize(json::object{{"boot_id", journal.boot_id},
+                                                    {"transaction", journal.transaction},
+                                                    {"interface", journal.interface}});
+    text += "\n";
+    for (const Undo& one : journal.undo) text += to_text(one) + "\n";
+    return text;
+}
+
 Result<Journal> read_journal(std::string_view text) {
     Journal journal;
     bool begun = false;
@@ -253,6 +258,7 @@ Result<Journal> read_journal(std::string_view text) {
         }
         try {
             const json::object object = json::parse(line).as_object();
+            journal.boot_id = json::value_to<std::string>(object.at("boot_id"));
             journal.transaction = object.at("transaction").to_number<std::uint64_t>();
             journal.interface = json::value_to<std::string>(object.at("interface"));
             begun = true;
@@ -261,6 +267,78 @@ Result<Journal> read_journal(std::string_view text) {
         }
     }
     return journal;
+}
+
+namespace {
+
+// Of another network namespace than the calling thread's.
+bool is_elsewhere(const Manifest& manifest) {
+    return manifest.netns_cookie != 0 && manifest.netns_cookie != netns_cookie() &&
+           !manifest.interfaces.empty();
+}
+
+// Of all interfaces, links first.
+std::vector<std::string> all_pins(const InstancePlace& place) {
+    std::vector<std::string> pins;
+    for (const std::string& folder : files_in(place.bpffs + "/" + place.name))
+        for (const char* below : {"", "/programs", "/maps"})
+            for (const std::string& path : files_in(folder + below))
+                if (!fs::is_directory(path)) pins.push_back(path);
+    return pins;
+}
+
+// That of a link that is on a device, in whatever network namespace; "" for none.
+Result<std::string> live_link(const std::vector<std::string>& pins, const KernelPort& kernel) {
+    for (const std::string& path : pins) {
+        const std::string folder = fs::path(path).parent_path().filename();
+        if (folder == "programs" || folder == "maps" || path.find("/clsact@") != std::string::npos) continue;
+        const Descriptor link(kernel.open_pin(path));
+        if (link.get() == -ENOENT) continue;
+        bpf_link_info info{};
+        const int error = link ? kernel.link_info(link.get(), info) : link.get();
+        if (error != 0) return failure("ask about the link at " + path + ": " + errno_text(error), -error);
+        // What the union holds of an XDP link and of a TCX link begins with the ifindex.
+        if (info.xdp.ifindex != 0) return path;
+    }
+    return "";
+}
+
+// Of a transaction that is not whole; none where there is none. One of an earlier boot is told in `dropped`.
+Result<std::optional<Journal>> journal_of(const InstancePlace& place, const Manifest& manifest,
+                                          std::string& dropped) {
+    const std::string path = place.state + "/" + place.name + "/journal";
+    std::error_code error;
+    if (!fs::exists(path, error)) return std::nullopt;
+    const auto text = read_text(path);
+    auto journal = text ? read_journal(*text) : std::unexpected(text.error());
+    if (!journal)
+        return failure(path + ": " + journal.error().what +
+                       "; a change may be half made: remove the file to go on with what is attached now");
+    if (journal->undo.empty()) return std::nullopt;
+    if (journal->boot_id != boot_id()) {
+        dropped = path + ": a change on " + journal->interface +
+                  " was cut short before the machine was started anew; nothing of it is left to take back";
+        return std::nullopt;
+    }
+    // A manifest that was written after the last step makes the transaction whole.
+    if (journal->transaction <= manifest.committed) return std::nullopt;
+    return std::move(*journal);
+}
+
+} // namespace
+
+Result<std::vector<std::string>> pins_to_forget(const InstancePlace& place, const Manifest& manifest,
+                                                const KernelPort& kernel) {
+    if (!is_elsewhere(manifest)) return std::vector<std::string>{};
+    std::vector<std::string> pins = all_pins(place);
+    const auto link = live_link(pins, kernel);
+    if (!link) return std::unexpected(link.error());
+    if (link->empty()) return pins;
+    return failure(
+        "instance " + place.name + " was used in another network namespace, where " + *link +
+            " is still attached; run 'homeostat detach' there, or give this controller a name of its "
+            "own in controller.instance",
+        EBUSY);
 }
 
 std::string Instance::journal_path() const { return place_.state + "/" + place_.name + "/journal"; }
@@ -290,60 +368,30 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
 }
 
 Result<void> Instance::read_state() {
-    std::error_code error;
-    const std::string boot = boot_id();
-    const std::uint64_t cookie = netns_cookie();
     auto manifest = manifest_of(place_);
     if (!manifest)
         return failure(manifest.error().what + "; what it says is pinned below " + place_.bpffs + "/" +
                        place_.name + ": remove both to start anew");
     manifest_ = std::move(*manifest);
-    if (manifest_.netns_cookie != 0 && manifest_.netns_cookie != cookie && !manifest_.interfaces.empty()) {
-        if (const std::string link = live_link(); !link.empty())
-            return failure("instance " + place_.name + " was used in another network namespace, where " +
-                               link +
-                               " is still attached; run 'homeostat detach' there, or give this controller a "
-                               "name of its own in controller.instance",
-                           EBUSY);
+    auto pins = pins_to_forget(place_, manifest_, *kernel_);
+    if (!pins) return std::unexpected(pins.error());
+    forgotten_ = std::move(*pins);
+    if (is_elsewhere(manifest_))
         if (auto forgotten = forget(); !forgotten) return forgotten;
-    }
-    const bool same_boot = manifest_.boot_id == boot;
-    manifest_.boot_id = boot;
-    manifest_.netns_cookie = cookie;
-    if (!fs::exists(journal_path(), error)) return {};
-    auto text = read_text(journal_path());
-    auto journal = text ? read_journal(*text) : std::unexpected(text.error());
-    if (!journal)
-        return failure(journal_path() + ": " + journal.error().what +
-                       "; a change may be half made: remove the file to go on with what is attached now");
-    // A manifest that was written after the last step makes the transaction whole.
-    const bool whole = same_boot && journal->transaction <= manifest_.committed;
-    if (whole || journal->undo.empty()) return abandon();
+    manifest_.boot_id = boot_id();
+    manifest_.netns_cookie = netns_cookie();
+    auto journal = journal_of(place_, manifest_, dropped_);
+    if (!journal) return std::unexpected(journal.error());
     unfinished_ = std::move(*journal);
-    return {};
-}
-
-// The pin of a link that is on a device, in whatever network namespace; "" for none.
-std::string Instance::live_link() const {
-    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
-        for (const std::string& path : files_in(folder)) {
-            if (path.find("/clsact@") != std::string::npos) continue; // no link
-            const Descriptor link(kernel_->open_pin(path));
-            bpf_link_info info{};
-            // What the union holds of an XDP link and of a TCX link begins with the ifindex.
-            if (link && kernel_->link_info(link.get(), info) == 0 && info.xdp.ifindex != 0) return path;
-        }
-    return {};
+    std::error_code error;
+    return unfinished_ || !fs::exists(journal_path(), error) ? Result<void>{} : abandon();
 }
 
 // The devices went, with their network namespace: nothing of it works any more.
 Result<void> Instance::forget() {
-    for (const std::string& folder : files_in(place_.bpffs + "/" + place_.name))
-        for (const char* below : {"", "/programs", "/maps"})
-            for (const std::string& path : files_in(folder + below)) {
-                const int error = fs::is_directory(path) ? 0 : kernel_->unpin(path);
-                if (error != 0) return failure("unpin " + path + ": " + errno_text(error), -error);
-            }
+    for (const std::string& path : forgotten_)
+        if (const int error = kernel_->unpin(path); error != 0 && error != -ENOENT)
+            return failure("unpin " + path + ": " + errno_text(error), -error);
     manifest_ = Manifest{};
     const int error = kernel_->remove_file(journal_path());
     if (error != 0) return failure("remove " + journal_path() + ": " + errno_text(error), -error);
@@ -362,16 +410,12 @@ std::vector<std::string> Instance::pinned_interfaces() const { return bpf::pinne
 Result<InstanceRecords> read_records(const InstancePlace& place) {
     const std::string folder = place.state + "/" + place.name;
     InstanceRecords records;
-    std::error_code error;
     auto manifest = manifest_of(place);
     if (!manifest) return std::unexpected(manifest.error());
     records.manifest = std::move(*manifest);
-    if (fs::exists(folder + "/journal", error)) {
-        const auto text = read_text(folder + "/journal");
-        auto journal = text ? read_journal(*text) : std::unexpected(text.error());
-        if (journal && !journal->undo.empty() && journal->transaction > records.manifest.committed)
-            records.journal = std::move(*journal);
-    }
+    auto journal = journal_of(place, records.manifest, records.dropped);
+    if (!journal) return std::unexpected(journal.error());
+    records.journal = std::move(*journal);
     if (is_locked(folder + "/lock")) records.owner = read_text(folder + "/lock").value_or("?");
     return records;
 }
@@ -385,8 +429,11 @@ Result<void> Instance::make_folders(std::string_view interface) const {
 }
 
 Result<void> Instance::begin(const std::string& interface) {
-    const int error =
-        kernel_->write_file(journal_path(), begin_line(manifest_.committed + 1, interface) + "\n");
+    const Journal journal{.boot_id = manifest_.boot_id,
+                          .transaction = manifest_.committed + 1,
+                          .interface = interface,
+                          .undo = {}};
+    const int error = kernel_->write_file(journal_path(), to_text(journal));
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};
 }
@@ -430,13 +477,15 @@ Result<void> Instance::abandon() {
 }
 
 Result<void> Instance::keep(const std::string& interface, const std::vector<Undo>& undo) {
-    unfinished_ = Journal{.transaction = manifest_.committed + 1, .interface = interface, .undo = undo};
+    unfinished_ = Journal{.boot_id = manifest_.boot_id,
+                          .transaction = manifest_.committed + 1,
+                          .interface = interface,
+                          .undo = undo};
     return write_journal(*unfinished_);
 }
 
 Result<void> Instance::write_journal(const Journal& journal) const {
-    std::string text = begin_line(journal.transaction, journal.interface) + "\n";
-    for (const Undo& one : journal.undo) text += to_text(one) + "\n";
+    const std::string text = to_text(journal);
     const int error = kernel_->write_file(journal_path(), text);
     if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
     return {};

@@ -92,6 +92,7 @@ struct Manifest {
 
 // A transaction that was begun: its entries are taken back from the last to the first.
 struct Journal {
+    std::string boot_id; // of another boot, it is void: what it would take back went with the kernel
     std::uint64_t transaction = 0;
     std::string interface;
     std::vector<Undo> undo;
@@ -119,6 +120,11 @@ class Instance {
     // Of a transaction that its process did not finish; none where all was well.
     const std::optional<Journal>& unfinished() const { return unfinished_; }
 
+    // The pins that open() removed: of a network namespace that went with its devices.
+    const std::vector<std::string>& forgotten() const { return forgotten_; }
+    // What open() dropped, for people: the journal of an earlier boot; "" for nothing.
+    const std::string& dropped() const { return dropped_; }
+
     // Whether a journal could not be removed: the next transaction must write one of its own over it.
     bool journal_stays() const { return journal_stays_; }
     // Begins the journal of the next transaction; from here on, each undo is written before its step is made.
@@ -141,7 +147,6 @@ class Instance {
     std::string manifest_path() const;
     std::string definitions_folder() const;
     Result<void> read_state();
-    std::string live_link() const;
     Result<void> write_journal(const Journal& journal) const;
     Result<void> forget();
 
@@ -150,13 +155,21 @@ class Instance {
     Descriptor lock_;
     Manifest manifest_;
     std::optional<Journal> unfinished_;
+    std::vector<std::string> forgotten_;
+    std::string dropped_;
     bool journal_stays_ = false;
 };
+
+// The pins that open() would remove: all of them, where the manifest is of a network namespace that went with
+// its devices. Fails where it is of another one whose devices are there still. Nothing is changed.
+Result<std::vector<std::string>> pins_to_forget(const InstancePlace& place, const Manifest& manifest,
+                                                const KernelPort& kernel);
 
 // What the instance has written down, without owning it: also while a controller does. Of this boot only.
 struct InstanceRecords {
     Manifest manifest;
     std::optional<Journal> journal; // of a change that is under way, or was cut short
+    std::string dropped;            // as Instance::dropped(): open() would
     std::string owner;              // the process that owns the instance now; "" for none
 };
 Result<InstanceRecords> read_records(const InstancePlace& place);
@@ -166,6 +179,7 @@ Result<Manifest> read_manifest(std::string_view text);
 // The one that is written down; an empty one where there is none, or it is from before the machine started:
 // its pins went with it.
 Result<Manifest> manifest_of(const InstancePlace& place);
+std::string to_text(const Journal& journal); // a line for its beginning, and one for each entry
 // A last line that was cut off is left out: its step was not made.
 Result<Journal> read_journal(std::string_view text);
 

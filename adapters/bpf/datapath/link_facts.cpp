@@ -1,5 +1,6 @@
 #include "adapters/bpf/datapath/link_facts.hpp"
 
+#include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/descriptor.hpp"
 #include "adapters/bpf/netlink_socket.hpp"
 
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -116,12 +118,16 @@ template <class Put> std::optional<std::uint64_t> ask_generic(const mnl_socket* 
 std::optional<std::uint64_t> ask_xdp_features(unsigned ifindex) {
     const NetlinkSocket socket = open_netlink(NETLINK_GENERIC);
     if (!socket) return std::nullopt;
-    const auto family =
-        ask_generic(socket.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID,
-                    [](nlmsghdr* request) { mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, "netdev"); });
-    if (!family) return std::nullopt;
-    return ask_generic(socket.get(), static_cast<std::uint16_t>(*family), netdev_get_device,
-                       netdev_xdp_features,
+    // Stays as it is while the kernel runs.
+    static std::atomic<std::uint16_t> family = 0;
+    if (family == 0)
+        family = static_cast<std::uint16_t>(
+            ask_generic(
+                socket.get(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID,
+                [](nlmsghdr* request) { mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, "netdev"); })
+                .value_or(0));
+    if (family == 0) return std::nullopt;
+    return ask_generic(socket.get(), family, netdev_get_device, netdev_xdp_features,
                        [&](nlmsghdr* request) { mnl_attr_put_u32(request, netdev_ifindex, ifindex); });
 }
 
@@ -136,16 +142,26 @@ bool ask_ethtool(const std::string& interface, void* command) {
 
 } // namespace
 
-std::optional<LinkFacts> link_facts(unsigned ifindex) {
+std::optional<LinkFacts> deciding_facts(unsigned ifindex) {
     LinkFacts facts;
     if (!ask_rtnetlink(ifindex, facts)) return std::nullopt;
+    const unsigned master = facts.master.empty() ? 0 : ::if_nametoindex(facts.master.c_str());
+    if (master != 0)
+        if (const auto there = attached_program(master); there && *there)
+            facts.master_program = describe(**there);
+    facts.xdp_features = ask_xdp_features(ifindex);
+    return facts;
+}
+
+std::optional<LinkFacts> link_facts(unsigned ifindex) {
+    auto facts = deciding_facts(ifindex);
+    if (!facts) return std::nullopt;
     const std::string name = name_of(ifindex);
     ethtool_drvinfo driver{};
     driver.cmd = ETHTOOL_GDRVINFO;
-    if (ask_ethtool(name, &driver)) facts.driver = driver.driver;
+    if (ask_ethtool(name, &driver)) facts->driver = driver.driver;
     ethtool_value flags{.cmd = ETHTOOL_GFLAGS, .data = 0};
-    facts.xdp_features = ask_xdp_features(ifindex);
-    facts.lro = ask_ethtool(name, &flags) && (flags.data & ETH_FLAG_LRO) != 0;
+    facts->lro = ask_ethtool(name, &flags) && (flags.data & ETH_FLAG_LRO) != 0;
     return facts;
 }
 

@@ -10,11 +10,10 @@ namespace homeostat::bpf {
 
 namespace {
 
-bool is_attached(const ManagedInterface& interface, std::string_view version) {
-    for (const auto& [direction, link] : interface.tc)
-        if (version == link.version()) return true;
-    return interface.link &&
-           (version == interface.link->version() || version == twin_of(interface.link->version()));
+AttachedVersions attached_to(const ManagedInterface& interface) {
+    AttachedVersions attached{.xdp = interface.link ? interface.link->version() : "", .tc = {}};
+    for (const auto& [direction, link] : interface.tc) attached.tc.push_back(link.version());
+    return attached;
 }
 
 // The old map, as one whose entries are set by name.
@@ -177,8 +176,9 @@ Result<void> renew_spoiled_maps(const KernelPort& kernel, ManagedInterface& inte
 void finish_handover(const KernelPort& kernel, ManagedInterface& interface) {
     const auto is_done = [](const auto& one) { return one.second.took_place; };
     if (std::ranges::none_of(interface.programs.staged(), is_done)) return;
+    const AttachedVersions attached = attached_to(interface);
     remove_old_maps(kernel, interface.pins, [&](std::string_view version) {
-        return interface.programs.knows_version(version) || is_attached(interface, version);
+        return interface.programs.knows_version(version) || is_in_use(version, attached);
     });
     for (MapReader& reader : interface.waiting_readers) {
         const auto map = interface.programs.map(reader.map);

@@ -168,9 +168,9 @@ Result<OffloadedProgram> load_offloaded(const KernelPort& kernel, const Interfac
     auto loaded = load_for(*object, source.path, ifindex, replaced, source.resets_maps);
     if (!loaded) return failure(what + loaded.error().what, loaded.error().number);
     offloaded.program = std::move(*loaded);
-    kernel.unpin(pin); // of a device that is gone
-    if (const int error = kernel.pin(offloaded.program.get(), pin); error != 0)
-        return failure(what + "pin program " + offloaded.version + ": " + errno_text(error), -error);
+    // There may be one of a device that is gone.
+    if (auto pinned = pin_anew(kernel, offloaded.program.get(), pin); !pinned)
+        return failure(what + pinned.error().what, pinned.error().number);
     return offloaded;
 }
 

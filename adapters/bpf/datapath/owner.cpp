@@ -114,6 +114,13 @@ std::string to_text(const Owner& owner) {
     return text;
 }
 
+std::string tell_renamed(const Owner& owner, const std::string& device) {
+    if (owner.kind != Owner::Kind::homeostat || owner.interface == device) return {};
+    const std::string option = owner.instance == InstancePlace().name ? "" : " --instance " + owner.instance;
+    return "pinned by instance " + owner.instance + " for " + owner.interface + ", whose device is " +
+           device + " now; 'homeostat detach " + device + option + "' takes it off";
+}
+
 std::string dispatcher_folder(unsigned ifindex, std::uint32_t program) {
     // As libxdp does.
     const char* const root = std::getenv("LIBXDP_BPFFS");
@@ -169,6 +176,7 @@ Owner Ownership::of(std::uint32_t program, std::string_view name, unsigned ifind
             if (instance.empty()) continue;
             owner.kind = Owner::Kind::homeostat;
             owner.instance = instance;
+            owner.interface = version_of_pin(fs::path(pin).parent_path());
         }
     }
     if (name == dispatcher_name) {

@@ -24,15 +24,21 @@ struct Owner {
         unknown,    // to ask takes CAP_SYS_ADMIN
     };
     Kind kind = Kind::unknown;
-    std::string instance;                // of homeostat
-    std::uint32_t link_id = 0;           // 0 for none
-    std::vector<std::string> pins;       // of the link
-    std::vector<std::string> processes;  // that hold the link: "systemd (1)"
+    std::string instance;               // of homeostat
+    std::string interface;              // for which homeostat pinned it: its device may have another name now
+    std::uint32_t link_id = 0;          // 0 for none
+    std::vector<std::string> pins;      // of the link
+    std::vector<std::string> processes; // that hold the link: "systemd (1)"
     std::vector<std::string> components; // what libxdp's dispatcher runs, in order: "xdpfilt_dny_all (id 38)"
 };
 
 // For people: "attached by link 12, held by traffic (4711), pinned at /sys/fs/bpf/theirs".
 std::string to_text(const Owner& owner);
+
+// What a person does about a program that homeostat attached to this device when it had another name; ""
+// where it is none: "pinned by instance default for v0, whose device is w0 now; 'homeostat detach w0' takes
+// it off".
+std::string tell_renamed(const Owner& owner, const std::string& device);
 
 // All that programs are held against, as it was when this was made: a walk over the links of the host, its
 // BPF file systems and /proc.

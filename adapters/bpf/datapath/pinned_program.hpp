@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace homeostat::bpf {
 
@@ -29,5 +31,18 @@ Result<HeldProgram> hold(const PinnedProgram& program);
 
 // The program with this id, by its pin in the folder, where it has one there.
 HeldProgram find_pinned(const KernelPort& kernel, const std::string& folder, std::uint32_t id);
+
+// In the place of what is pinned there, if anything.
+Result<void> pin_anew(const KernelPort& kernel, int object, const std::string& path);
+
+// The versions of the programs that are attached to an interface.
+struct AttachedVersions {
+    std::string xdp;             // "" for none
+    std::vector<std::string> tc; // of either direction
+};
+
+// Whether what is attached needs the pin of this version: it is attached itself, or the TC twin of the XDP
+// program, or the form that the program in the network card has in the host.
+bool is_in_use(std::string_view version, const AttachedVersions& attached);
 
 } // namespace homeostat::bpf

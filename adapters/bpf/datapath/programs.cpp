@@ -250,7 +250,8 @@ Result<int> LoadedPrograms::stage(const MapDefinition& wanted, StagedMap staged)
     staged_.insert_or_assign(name, std::move(staged));
     const std::string path = pinning_->pins.next_map(name);
     Descriptor next(pinning_->kernel->open_pin(path));
-    if (!next) return -1;
+    if (next.get() == -ENOENT) return -1;
+    if (!next) return failure("open " + path + ": " + errno_text(next.get()), -next.get());
     const auto info = info_of_map(next.get());
     const auto known = info ? definitions_.find(info->id) : definitions_.end();
     if (known != definitions_.end() && known->second == wanted) {
@@ -285,7 +286,7 @@ Result<void> LoadedPrograms::keep_maps(bpf_object* object, const ProgramSource& 
 Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const MapDefinition& definition) {
     const auto info = info_of_map(map);
     if (!info) return std::unexpected(info.error());
-    forget_programs();
+    if (auto forgotten = forget_programs(); !forgotten) return forgotten;
     definitions_.insert_or_assign(info->id, definition);
     if (auto saved = save_map_definitions(*pinning_->kernel, pinning_->definitions, definitions_); !saved)
         return saved;
@@ -295,14 +296,14 @@ Result<void> LoadedPrograms::pin_new(const std::string& name, int map, const Map
     return {};
 }
 
-void LoadedPrograms::forget_programs() {
+Result<void> LoadedPrograms::forget_programs() {
     for (const std::string& path : files_in(pinning_->pins.programs())) {
         const std::string version = version_of_pin(path);
-        const bool is_attached =
-            version == pinning_->attached || version == twin_of(pinning_->attached) ||
-            std::ranges::find(pinning_->attached_tc, version) != pinning_->attached_tc.end();
-        if (!is_attached && !knows_version(version)) pinning_->kernel->unpin(path);
+        if (is_in_use(version, pinning_->attached) || knows_version(version)) continue;
+        if (const int error = pinning_->kernel->unpin(path); error != 0 && error != -ENOENT)
+            return failure("unpin " + path + ": " + errno_text(error), -error);
     }
+    return {};
 }
 
 // Those of maps that are pinned no more.
@@ -334,7 +335,7 @@ Result<int> LoadedPrograms::take_up(const std::string& version, bool same_maps) 
 
 // From its pin alone, and its twin's: its object may be anywhere.
 Result<void> LoadedPrograms::take_up_attached() {
-    const std::string& version = pinning_->attached;
+    const std::string& version = pinning_->attached.xdp;
     const std::string name = version.substr(0, version.find('@'));
     if (version.empty() || programs_.contains(name)) return {};
     const auto program = take_up(version, true);
@@ -371,9 +372,9 @@ Result<int> LoadedPrograms::keep_program(bpf_object* object, const std::string& 
     if (program == nullptr) return failure("the object has no program " + function);
     const int descriptor = bpf_program__fd(program);
     if (!pinning_) return descriptor;
-    pinning_->kernel->unpin(pinning_->pins.program(version)); // one that works on other maps
-    if (const int error = pinning_->kernel->pin(descriptor, pinning_->pins.program(version)); error != 0)
-        return failure("pin program " + version + ": " + errno_text(error), -error);
+    // There may be one that works on other maps.
+    if (auto pinned = pin_anew(*pinning_->kernel, descriptor, pinning_->pins.program(version)); !pinned)
+        return std::unexpected(pinned.error());
     return descriptor;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "adapters/bpf/datapath/instance.hpp"
+#include "adapters/bpf/datapath/pinned_program.hpp"
 #include "adapters/bpf/kernel_port.hpp"
 #include "adapters/bpf/maps/interface_map.hpp"
 #include "adapters/bpf/maps/map_definitions.hpp"
@@ -95,10 +96,9 @@ class LoadedPrograms {
     struct Pinning {
         const KernelPort* kernel;
         InterfacePins pins;
-        std::string definitions;                // the path of the file of them
-        std::string attached;                   // the XDP program's version that is; "" for none
-        bool keeps_attached = false;            // it is one of these, by its name, where no source has that
-        std::vector<std::string> attached_tc{}; // versions of TC programs that are
+        std::string definitions; // the path of the file of them
+        AttachedVersions attached;
+        bool keeps_attached = false; // the XDP program is one of these, by its name, where no source has that
     };
 
     // A program that the kernel rejects is kept as its error (see program()); the others are loaded all the
@@ -148,7 +148,7 @@ class LoadedPrograms {
     Result<int> stage(const MapDefinition& wanted, StagedMap staged);
     Result<void> keep_maps(bpf_object* object, const ProgramSource& source, const SharedMaps& shared);
     Result<void> pin_new(const std::string& name, int map, const MapDefinition& definition);
-    void forget_programs();
+    Result<void> forget_programs();
     void prune_definitions();
     Result<void> take_up_attached();
     Result<int> take_up(const std::string& version, bool same_maps);

@@ -1,6 +1,7 @@
 #include "adapters/bpf/datapath/survey.hpp"
 
 #include "adapters/bpf/datapath/clsact.hpp"
+#include "adapters/bpf/datapath/holdings.hpp"
 #include "adapters/bpf/datapath/tc_link.hpp"
 #include "adapters/bpf/datapath/xdp_link.hpp"
 #include "adapters/bpf/kernel.hpp"
@@ -68,11 +69,11 @@ SurveyedProgram survey_program(const Host& host, std::string hook, std::uint32_t
 }
 
 // By the manifest of the instance that owns the program.
-std::int64_t attached_since(const Host& host, const SurveyedProgram& program, const std::string& interface) {
+std::int64_t attached_since(const Host& host, const SurveyedProgram& program) {
     const auto manifest =
         manifest_of({.name = program.owner.instance, .bpffs = host.bpffs, .state = host.state});
     if (!manifest) return 0;
-    const auto known = manifest->interfaces.find(interface);
+    const auto known = manifest->interfaces.find(program.owner.interface);
     if (known == manifest->interfaces.end()) return 0;
     if (program.hook.starts_with("xdp ")) return known->second.attached_unix_ms;
     if (program.version.empty()) return 0; // a guard
@@ -82,18 +83,20 @@ std::int64_t attached_since(const Host& host, const SurveyedProgram& program, co
 }
 
 // A filter is nobody's: the instance whose place it is in owns it.
-void own_filter(const Host& host, const std::string& interface, const Filter& filter,
-                SurveyedProgram& program) {
+void own_filter(const Host& host, const Filter& filter, SurveyedProgram& program) {
     program.owner = {};
     program.owner.kind = Owner::Kind::netlink;
     for (const std::string& folder : files_in(host.bpffs)) {
-        const std::string instance = fs::path(folder).filename();
-        const InterfacePins pins({.name = instance, .bpffs = host.bpffs, .state = host.state}, interface);
-        std::error_code error;
-        if (filter_of(pins, 0).handle != filter.handle || !fs::exists(pins.folder(), error)) continue;
-        program.owner.kind = Owner::Kind::homeostat;
-        program.owner.instance = instance;
-        program.version = find_pinned(KernelPort(), pins.programs(), program.id).version;
+        const InstancePlace place{
+            .name = fs::path(folder).filename(), .bpffs = host.bpffs, .state = host.state};
+        for (const std::string& interface : pinned_interfaces(place)) {
+            const InterfacePins pins(place, interface);
+            if (filter_of(pins, 0).handle != filter.handle) continue;
+            program.owner.kind = Owner::Kind::homeostat;
+            program.owner.instance = place.name;
+            program.owner.interface = interface;
+            program.version = find_pinned(KernelPort(), pins.programs(), program.id).version;
+        }
     }
 }
 
@@ -104,25 +107,38 @@ void add_filters(const Host& host, SurveyedInterface& surveyed, TcDirection dire
         if (filter.program_id == 0) continue;
         SurveyedProgram program = survey_program(host, "clsact " + std::string(to_text(direction)),
                                                  filter.program_id, surveyed.ifindex);
-        own_filter(host, surveyed.name, filter, program);
+        own_filter(host, filter, program);
         surveyed.programs.push_back(std::move(program));
     }
+}
+
+// Where the device of an interface went for which something is pinned; "" where nobody knows.
+std::string tell_where_it_went(const Host& host, const std::string& interface) {
+    std::string told;
+    for (const std::string& folder : files_in(host.bpffs)) {
+        const InstancePlace place{
+            .name = fs::path(folder).filename(), .bpffs = host.bpffs, .state = host.state};
+        const auto held = find_holdings(KernelPort(), InterfacePins(place, interface), interface);
+        if (!held) continue;
+        for (const std::string& moved : tell_moved(*held, interface))
+            told += "; instance " + place.name + ": " + moved;
+    }
+    return told;
 }
 
 Result<SurveyedInterface> survey_interface(const Host& host, const std::string& name) {
     SurveyedInterface surveyed{
         .name = name, .ifindex = ::if_nametoindex(name.c_str()), .up = is_up(name), .programs = {}};
     if (surveyed.ifindex == 0)
-        return failure("there is no interface '" + name + "' in this network namespace", ENODEV);
-    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
-    if (const int error = KernelPort().query_xdp(surveyed.ifindex, shown); error != 0)
-        return failure("ask for the programs on " + name + ": " + errno_text(error), -error);
+        return failure("there is no interface '" + name + "' in this network namespace" +
+                           tell_where_it_went(host, name),
+                       ENODEV);
+    const auto shown = attached_programs(surveyed.ifindex);
+    if (!shown) return failure(name + ": " + shown.error().what, shown.error().number);
     const auto add = [&](std::string hook, std::uint32_t id) {
         if (id != 0) surveyed.programs.push_back(survey_program(host, std::move(hook), id, surveyed.ifindex));
     };
-    add("xdp hw", shown.hw_prog_id);
-    add("xdp drv", shown.drv_prog_id);
-    add("xdp skb", shown.skb_prog_id);
+    for (const auto& [id, mode] : *shown) add("xdp " + std::string(to_text(mode)), id);
     for (const TcDirection direction : tc_directions) {
         std::vector<std::uint32_t> programs;
         KernelPort().query_tcx(surveyed.ifindex, hook_of(direction),
@@ -132,7 +148,7 @@ Result<SurveyedInterface> survey_interface(const Host& host, const std::string& 
     for (const TcDirection direction : tc_directions) add_filters(host, surveyed, direction);
     for (SurveyedProgram& program : surveyed.programs)
         if (program.owner.kind == Owner::Kind::homeostat)
-            program.attached_unix_ms = attached_since(host, program, name);
+            program.attached_unix_ms = attached_since(host, program);
     return surveyed;
 }
 
@@ -162,6 +178,21 @@ std::optional<bool> counts_runs() {
     const auto text = read_text("/proc/sys/kernel/bpf_stats_enabled");
     if (!text) return std::nullopt;
     return !text->starts_with('0');
+}
+
+const SurveyedProgram* xdp_that_counts(const SurveyedInterface& surveyed, std::string_view instance) {
+    const SurveyedProgram* first = nullptr;
+    for (const SurveyedProgram& program : surveyed.programs) {
+        if (!program.hook.starts_with("xdp ")) continue;
+        if (is_of(program, instance, surveyed.name)) return &program;
+        if (first == nullptr) first = &program;
+    }
+    return first;
+}
+
+bool is_of(const SurveyedProgram& program, std::string_view instance, std::string_view interface) {
+    return program.owner.kind == Owner::Kind::homeostat && program.owner.instance == instance &&
+           program.owner.interface == interface;
 }
 
 } // namespace homeostat::bpf

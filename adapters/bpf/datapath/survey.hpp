@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace homeostat::bpf {
@@ -30,7 +31,7 @@ struct SurveyedInterface {
     std::string name;
     unsigned ifindex = 0;
     bool up = false;
-    std::vector<SurveyedProgram> programs; // XDP first
+    std::vector<SurveyedProgram> programs; // XDP first, in the order of attached_programs()
 };
 
 // The interfaces of the calling thread's network namespace, by ifindex; all of them, or those named. Fails
@@ -42,5 +43,13 @@ Result<std::vector<SurveyedInterface>> survey_interfaces(const std::vector<std::
 // Whether the kernel is told by its sysctl to count the runs of programs, and their time; a process may have
 // it do so, too, for as long as it runs. None where that cannot be read.
 std::optional<bool> counts_runs();
+
+// Whether the instance of this name attached it, for the interface that is called so. What it attached when
+// the device had another name is not what it would go on with here.
+bool is_of(const SurveyedProgram& program, std::string_view instance, std::string_view interface);
+
+// The XDP program that the instance takes for the interface's: its own, else the first one. One in the
+// network card may run beside one of the host's. nullptr where there is none.
+const SurveyedProgram* xdp_that_counts(const SurveyedInterface& surveyed, std::string_view instance);
 
 } // namespace homeostat::bpf

@@ -60,12 +60,10 @@ Result<void> TcLink::create(int program, const Place& place) {
     }
     if (created < 0) return failure(errno_text(created) + capability_hint(created), -created);
     link_ = Descriptor(created);
-    const std::string pin = pins_.tc_link(direction_);
-    int error = kernel_->unpin(pin); // of a device that is gone
-    if (error == 0 || error == -ENOENT) error = kernel_->pin(created, pin);
-    if (error == 0) return {};
-    kernel_->detach_link(created); // else with its descriptor, only later
-    return failure("pin the link at " + pin + ": " + errno_text(error), -error);
+    auto pinned =
+        pin_anew(*kernel_, created, pins_.tc_link(direction_)); // there may be one of a device that is gone
+    if (!pinned) kernel_->detach_link(created);                 // else with its descriptor, only later
+    return pinned;
 }
 
 Result<void> TcLink::create_filter(int program) {
@@ -103,18 +101,11 @@ Result<void> TcLink::take_off_elsewhere(const KernelPort& kernel, const Interfac
 }
 
 Result<bool> TcLink::is_there() const {
-    const auto unasked = [&](int error) {
-        return failure("ask what is at " + where() + ": " + errno_text(error), -error);
-    };
-    if (kind_ == Kind::clsact) {
-        Filter there = filter();
-        const int error = kernel_->find_filter(ifindex_, hook_of(direction_), there);
-        // EINVAL: there is no such qdisc.
-        if (error == 0 || error == -ENOENT || error == -EINVAL || error == -ENODEV) return error == 0;
-        return unasked(error);
-    }
-    const auto there = is_tcx_on(*kernel_, link_, ifindex_, hook_of(direction_));
-    return there ? there : unasked(there.error().number);
+    const Hook hook = hook_of(direction_);
+    const auto there = kind_ == Kind::clsact ? has_filter(*kernel_, ifindex_, hook, filter())
+                                             : is_tcx_on(*kernel_, link_, ifindex_, hook);
+    return there ? there
+                 : failure("ask what is at " + where() + ": " + there.error().what, there.error().number);
 }
 
 // What cannot be asked at the moment is taken to be as it was.

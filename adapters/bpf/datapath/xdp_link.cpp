@@ -1,12 +1,11 @@
 #include "adapters/bpf/datapath/xdp_link.hpp"
 
-#include "adapters/bpf/datapath/link_facts.hpp"
+#include "adapters/bpf/datapath/outlook.hpp"
 #include "adapters/bpf/kernel.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,61 +14,12 @@ namespace homeostat::bpf {
 
 namespace {
 
-// "bond bond0", "bridge br0"
-std::string master_of(const LinkFacts& facts) {
-    return (facts.master_kind.empty() ? "" : facts.master_kind + " ") + facts.master;
-}
-
-std::string cause_of_mtu(const LinkFacts& facts) {
-    return "the MTU is too large (" + std::to_string(facts.mtu) +
-           (facts.kind == "veth" ? ", and that of the other end of the veth counts too" : "") +
-           ") for a program without multi-buffer support; lower the MTU, or build the program as "
-           "SEC(\"xdp.frags\")";
-}
-
-// What is known to keep a driver from native XDP, of this interface.
-std::string cause_of_driver(const LinkFacts& facts) {
-    std::string cause = "the driver has no native XDP";
-    if (!facts.driver.empty()) cause = "the driver (" + facts.driver + ") has no native XDP";
-    if (!facts.xdp_features)
-        cause += ", or not with the interface's features";
-    else if ((*facts.xdp_features & xdp_basic) != 0)
-        cause += " with the interface's features as they are, though it tells of it";
-    if (facts.lro) cause += "; large receive offload is on: 'ethtool -K IFACE lro off'";
-    if (facts.master_kind == "bond")
-        cause += "; it is part of " + master_of(facts) + ": attach to that, or take it out";
-    return cause;
-}
-
-std::string cause_of_occupied(const LinkFacts& facts, unsigned ifindex) {
-    if (const auto there = attached_program(ifindex); there && *there)
-        return describe(**there) + " is already attached";
-    const unsigned master = facts.master.empty() ? 0 : ::if_nametoindex(facts.master.c_str());
-    if (const auto there = attached_program(master); master != 0 && there && *there)
-        return "it is part of " + master_of(facts) + ", and " + describe(**there) + " is attached there";
-    return "another program is already attached";
-}
-
-// Link creation carries no message of the kernel's, so the known causes are told by number.
+// Link creation carries no message of the kernel's.
 std::string known_cause(int number, XdpMode mode, unsigned ifindex) {
-    const LinkFacts facts = link_facts(ifindex).value_or(LinkFacts{});
-    switch (number) {
-    case EEXIST:
-    case EBUSY:
-        return cause_of_occupied(facts, ifindex);
-    case ERANGE:
-        return cause_of_mtu(facts);
-    case EOPNOTSUPP:
-    case EINVAL:
-        if (mode == XdpMode::hw)
-            return "hw takes a NIC that offloads programs, and a program that was loaded for it";
-        if (mode == XdpMode::drv) return cause_of_driver(facts);
-        return "the interface does not take this program";
-    case ENODEV:
-        return "the interface is gone";
-    default:
-        return {};
-    }
+    if (number == EEXIST || number == EBUSY)
+        if (const auto there = attached_program(ifindex); there && *there)
+            return describe(**there) + " is already attached";
+    return cause_of_refusal(number, link_facts(ifindex).value_or(LinkFacts{}), mode);
 }
 
 std::string reason(int error, const std::string& cause) {
@@ -92,11 +42,7 @@ Hook hook_of(XdpMode mode) {
 
 bool coexist(XdpMode a, XdpMode b) { return (a == XdpMode::hw) != (b == XdpMode::hw); }
 
-Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const KernelPort& kernel) {
-    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
-    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
-        return failure(
-            "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
+std::vector<AttachedProgram> attached_programs(const bpf_xdp_query_opts& shown) {
     std::vector<AttachedProgram> programs;
     const auto add = [&](std::uint32_t id, XdpMode mode, std::uint8_t alone) {
         // Alone, a program may be told of by its mode only.
@@ -107,6 +53,14 @@ Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const K
     add(shown.skb_prog_id, XdpMode::skb, XDP_ATTACHED_SKB);
     add(shown.hw_prog_id, XdpMode::hw, XDP_ATTACHED_HW);
     return programs;
+}
+
+Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex, const KernelPort& kernel) {
+    LIBBPF_OPTS(bpf_xdp_query_opts, shown);
+    if (const int error = kernel.query_xdp(ifindex, shown); error != 0)
+        return failure(
+            "ask for the program on interface " + std::to_string(ifindex) + ": " + errno_text(error), -error);
+    return attached_programs(shown);
 }
 
 Result<std::optional<AttachedProgram>> attached_program(unsigned ifindex, const KernelPort& kernel) {

@@ -26,6 +26,7 @@ struct AttachedProgram {
 
 // All of them: native before generic before offloaded. One in the network card may run beside one of the
 // others.
+std::vector<AttachedProgram> attached_programs(const bpf_xdp_query_opts& shown); // pure
 Result<std::vector<AttachedProgram>> attached_programs(unsigned ifindex,
                                                        const KernelPort& kernel = KernelPort());
 // The first of them.

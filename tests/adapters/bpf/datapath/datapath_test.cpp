@@ -71,6 +71,12 @@ class DatapathTest : public DatapathFixture {
         run_program(program.get(), packet, times);
     }
 
+    void set_peer_mtu(int bytes) {
+        const auto entered = lab_->peer.enter();
+        ASSERT_TRUE(entered);
+        ASSERT_TRUE(lab::ip("link set " + lab_->peer_link + " mtu " + std::to_string(bytes)));
+    }
+
     // That the program counted on lab0.
     std::uint64_t packets(const std::string& program) {
         const auto maps = datapath_->maps_named("verdict_counters");
@@ -174,6 +180,19 @@ TEST_F(DatapathTest, ARejectedProgramIsToldInTheVerifiersWordsAndLeavesTheLiveOn
     EXPECT_EQ(datapath_->rejected().count("broken"), 1u);
 }
 
+TEST_F(DatapathTest, APinThatCannotBeTakenAwayIsToldWithTheKernelsOwnNumber) {
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
+    ASSERT_EQ(KernelPort().unpin(pins().map("verdict_counters")), 0); // the pinned program has another one
+    DatapathOptions stuck =
+        options_with(KernelPort([](KernelCall call) { return call == KernelCall::unpin ? -EIO : 0; }));
+    stuck.leaves_others = true;
+    open_datapath(std::move(stuck), {source("pass", "counting", "count_pass")});
+    ASSERT_TRUE(datapath_->rejected().contains("pass"));
+    const std::string why = datapath_->rejected().at("pass").what;
+    EXPECT_NE(why.find("Input/output error"), std::string::npos) << why;
+    open({"lab0"});
+}
+
 TEST_F(DatapathTest, MapsOfOneNameWithTwoDefinitionsAreRefusedWithTheDifference) {
     ASSERT_EQ(datapath_->rejected().count("odd"), 1u);
     const std::string error = datapath_->rejected().find("odd")->second.what;
@@ -261,64 +280,6 @@ TEST_F(DatapathTest, AFailureAfterADetachAttachesTheProgramAgain) {
     EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::skb);
 }
 
-TEST_F(DatapathTest, ALadderFallsWithTheReasonOfEachRung) {
-    const Outcome alone = apply({AttachXdp{"pass", {XdpMode::drv}}}, "lo");
-    EXPECT_FALSE(alone.ok);
-    EXPECT_FALSE(shown("lo")) << "drv alone attaches nothing";
-
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::hw, XdpMode::drv, XdpMode::skb}}}, "lo");
-    ASSERT_TRUE(outcome.ok) << outcome.error;
-    EXPECT_EQ(outcome.actual.xdp->mode, XdpMode::skb);
-    ASSERT_EQ(outcome.notes.size(), 1u);
-    EXPECT_NE(outcome.notes[0].find("fell to mode skb"), std::string::npos) << outcome.notes[0];
-    EXPECT_NE(outcome.notes[0].find("in mode hw: "), std::string::npos) << outcome.notes[0];
-    EXPECT_NE(outcome.notes[0].find("the driver has no native XDP"), std::string::npos) << outcome.notes[0];
-}
-
-TEST_F(DatapathTest, AnMtuThatIsTooLargeForNativeModeIsNamed) {
-    {
-        const auto entered = lab_->peer.enter();
-        ASSERT_TRUE(entered);
-        ASSERT_TRUE(lab::ip("link set " + lab_->peer_link + " mtu 8901"));
-    }
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
-    EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("MTU is too large (1500, and that of the other end of the veth counts too)"),
-              std::string::npos)
-        << outcome.error;
-    // Since Linux 6.6 in the kernel's own words, too.
-    if (AttachMessages().listen()) {
-        EXPECT_NE(outcome.error.find("the kernel says '"), std::string::npos) << outcome.error;
-    }
-}
-
-TEST_F(DatapathTest, ABridgeThatHasAProgramIsNamedAsWhatKeepsItsPortFromTakingOne) {
-    ASSERT_TRUE(lab::ip("link add br0 type bridge"));
-    ASSERT_TRUE(lab::ip("link set lab0 master br0"));
-    const auto facts = link_facts(::if_nametoindex("lab0"));
-    ASSERT_TRUE(facts);
-    EXPECT_EQ(facts->master, "br0");
-    EXPECT_EQ(facts->master_kind, "bridge");
-    EXPECT_EQ(facts->kind, "veth");
-    EXPECT_EQ(facts->driver, "veth");
-    EXPECT_EQ(facts->mtu, 1500u);
-    EXPECT_FALSE(facts->lro);
-    if (facts->xdp_features) { // since Linux 6.3
-        EXPECT_TRUE(*facts->xdp_features & xdp_basic);
-        EXPECT_FALSE(*facts->xdp_features & xdp_hw_offload);
-    }
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok) << "being a port alone is no hindrance";
-    ASSERT_TRUE(apply({DetachXdp{}}).ok);
-    auto other = LoadedPrograms::load({source("theirs", "counting", "count_drop")});
-    ASSERT_EQ(bpf_xdp_attach(static_cast<int>(::if_nametoindex("br0")), other->program("theirs")->descriptor,
-                             XDP_FLAGS_SKB_MODE, nullptr),
-              0);
-    const Outcome outcome = apply({AttachXdp{"pass", {XdpMode::drv}}});
-    EXPECT_FALSE(outcome.ok);
-    EXPECT_NE(outcome.error.find("it is part of bridge br0, and program "), std::string::npos)
-        << outcome.error;
-}
-
 TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
     ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
     const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::skb}}});
@@ -331,16 +292,18 @@ TEST_F(DatapathTest, AModeSwitchTellsItsGap) {
 }
 
 TEST_F(DatapathTest, TheGapOfAModeSwitchIsMeasuredAlsoWhereItFails) {
-    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo");
+    const Outcome attached = apply({AttachXdp{"pass", {XdpMode::skb}}});
+    ASSERT_TRUE(attached.ok) << attached.error;
     EXPECT_FALSE(attached.gap);
-    const Outcome failed = apply({SwitchXdpMode{"pass", {XdpMode::drv}}}, "lo");
+    set_peer_mtu(8901); // which no fact of the interface tells
+    const Outcome failed = apply({SwitchXdpMode{"pass", {XdpMode::drv}}});
     EXPECT_FALSE(failed.ok);
     ASSERT_TRUE(failed.gap) << "until the old program was there again";
     EXPECT_GT(failed.gap->ns, 0);
     EXPECT_LE(failed.gap->ns, failed.took_ns);
 
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::drv}}}).ok);
-    const Outcome switched = apply({SwitchXdpMode{"drop", {XdpMode::skb}}});
+    set_peer_mtu(1500);
+    const Outcome switched = apply({SwitchXdpMode{"drop", {XdpMode::drv}}});
     ASSERT_TRUE(switched.gap);
     EXPECT_GT(switched.gap->ns, 0);
     EXPECT_LE(switched.gap->ns, switched.took_ns);
@@ -370,8 +333,9 @@ TEST_F(DatapathTest, ASwitchWhoseGapMayBeTooLongTouchesNothing) {
 }
 
 TEST_F(DatapathTest, AModeSwitchThatFailsLeavesTheOldProgramInItsMode) {
-    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::skb}}}, "lo").ok);
-    const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::drv}}}, "lo");
+    ASSERT_TRUE(apply({AttachXdp{"pass", {XdpMode::skb}}}).ok);
+    set_peer_mtu(8901);
+    const Outcome outcome = apply({SwitchXdpMode{"drop", {XdpMode::drv}}});
     EXPECT_FALSE(outcome.ok);
     EXPECT_EQ(outcome.error.find("undoing failed"), std::string::npos) << outcome.error;
     EXPECT_EQ(outcome.actual.xdp->program, "pass");

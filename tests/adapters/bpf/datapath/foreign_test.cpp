@@ -1,5 +1,6 @@
 // Programs that somebody else attached, and that are to be replaced.
 #include "adapters/bpf/datapath/foreign.hpp"
+#include "adapters/bpf/datapath/link_facts.hpp"
 #include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
 #include "tests/adapters/bpf/datapath/transaction_states.hpp"
 
@@ -128,6 +129,22 @@ TEST_F(ForeignTest, AGapThatMayBeTooLongIsNotMade) {
     EXPECT_NE(outcome.error.find("xdp.max_gap is 1ms"), std::string::npos) << outcome.error;
     EXPECT_FALSE(outcome.gap);
     EXPECT_EQ(shown(), theirs);
+}
+
+TEST_F(ForeignTest, IsLeftWhereNoneOfTheModesCanBeHad) {
+    open_datapath(options(), state_programs(), {"lo"});
+    if (!link_facts(1)->xdp_features) GTEST_SKIP() << "needs a kernel that tells of XDP (Linux 6.3)";
+    const Descriptor program = load_theirs();
+    const KernelPort kernel;
+    const Descriptor link(kernel.create_link(program.get(), 1, Hook::xdp_skb));
+    ASSERT_TRUE(link);
+    const Outcome outcome = apply({ReplaceForeignXdp{"second", {XdpMode::drv}}}, "lo");
+    EXPECT_FALSE(outcome.ok);
+    EXPECT_NE(outcome.error.find("mode drv cannot be had: "), std::string::npos) << outcome.error;
+    EXPECT_FALSE(outcome.gap);
+    bpf_link_info info{};
+    ASSERT_EQ(kernel.link_info(link.get(), info), 0);
+    EXPECT_EQ(info.xdp.ifindex, 1u) << "nobody can make it again but its owner";
 }
 
 TEST_F(ForeignTest, ThatHasGoneByItselfLeavesOursToBeAttached) {

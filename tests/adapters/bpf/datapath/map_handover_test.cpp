@@ -253,6 +253,35 @@ TEST_F(MapHandoverTest, ADefinitionThatCannotGoOnIsRefusedWithTheReasonAndTheKey
     expect_clean();
 }
 
+// What it says then would be of the pin that it set in place of the one that it did not open.
+TEST_F(MapHandoverTest, APinThatCannotBeOpenedIsNotTakenForOneThatIsNotThere) {
+    run_old_version();
+    open(new_version()); // the maps to be are pinned from here on
+    ASSERT_TRUE(fs::exists(pins().next_map("counts")));
+    datapath_.reset();
+    bool is_reached = true;
+    int refused = 0;
+    for (int n = 1; is_reached; ++n) {
+        is_reached = false;
+        int asked = 0;
+        const auto opened = XdpDatapath::open(options_with(KernelPort([&](KernelCall call) {
+                                                  if (call != KernelCall::open_pin || ++asked != n) return 0;
+                                                  is_reached = true;
+                                                  return -EMFILE;
+                                              })),
+                                              {new_version()}, {"lab0"});
+        if (!opened) {
+            EXPECT_THAT(opened.error().what, HasSubstr("Too many open files")) << n;
+            continue;
+        }
+        for (const auto& [name, why] : (*opened)->rejected()) {
+            EXPECT_THAT(why.what, HasSubstr("Too many open files")) << n;
+            ++refused;
+        }
+    }
+    EXPECT_GE(refused, 2) << "of the map's pin, and of that of the map to be";
+}
+
 TEST_F(MapHandoverTest, OnIncompatibleResetStartsTheMapAnewAndSaysSo) {
     run_old_version();
     ProgramSource program = version("carry_renamed");

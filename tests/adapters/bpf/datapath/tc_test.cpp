@@ -1,5 +1,6 @@
 // TC programs at both sides of an interface, and the guard, at TCX and as filters of a clsact qdisc, beside
 // what others have there.
+#include "adapters/bpf/datapath/recovery.hpp"
 #include "adapters/bpf/datapath/survey.hpp"
 #include "adapters/lab/traffic.hpp"
 #include "tests/adapters/bpf/datapath/datapath_fixture.hpp"
@@ -326,6 +327,73 @@ TEST_P(TcTest, ADeviceThatIsRenamedIsRidOfThemAndTheOneThatHasTheNameGetsThem) {
     const Outcome outcome = apply({AttachTc{into, "count_first"}});
     ASSERT_TRUE(outcome.ok) << outcome.error;
     EXPECT_THAT(there(into), ElementsAre("count_first"));
+}
+
+TEST_P(TcTest, AGuardThatCannotBeAskedForIsNotTakenForOneThatIsNotThere) {
+    ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}}).ok);
+    const Descriptor twin(
+        bpf_obj_get(pins().program(twin_of(version_of(state_programs()[0]).value())).c_str()));
+    ASSERT_TRUE(twin);
+    auto guard = Guard::adopt(kernel_, pins(), index_);
+    ASSERT_TRUE(guard && *guard);
+    ASSERT_TRUE((*guard)->arm(twin.get()));
+    for (const KernelCall call : {KernelCall::find_filter, KernelCall::link_info, KernelCall::query_tcx}) {
+        const bool is_asked = (call == KernelCall::find_filter) == (GetParam() == Guard::Kind::clsact);
+        const KernelPort deaf([call](KernelCall asked) { return asked == call ? -ENOBUFS : 0; });
+        if (!is_asked) continue;
+        EXPECT_THAT(disarm_guard(deaf, pins(), "lab0"), HasSubstr("ask for the guard: ")) << to_text(call);
+        EXPECT_THAT(there(into), ElementsAre("first_tc")) << to_text(call);
+    }
+    EXPECT_EQ(disarm_guard(kernel_, pins(), "lab0"), "");
+    EXPECT_THAT(there(into), ElementsAre("tc_pass"));
+}
+
+TEST_P(TcTest, WhicheverQuestionFailsDetachSucceedsOnlyWhereNothingIsLeft) {
+    bool is_reached = true;
+    for (int n = 1; is_reached; ++n) {
+        ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}}).ok);
+        datapath_.reset();
+        is_reached = false;
+        int asked = 0;
+        const KernelPort deaf([&](KernelCall call) {
+            const bool is_question = call == KernelCall::find_filter || call == KernelCall::query_tcx ||
+                                     call == KernelCall::query_filters || call == KernelCall::link_info;
+            if (!is_question || ++asked != n) return 0;
+            is_reached = true;
+            return -ENOBUFS;
+        });
+        const auto detached = detach_instance(place(), deaf);
+        if (!detached) {
+            EXPECT_TRUE(fs::exists(pins().folder())) << n << ": what is left is not known any more";
+            const auto again = detach_instance(place());
+            ASSERT_TRUE(again) << again.error().what;
+        }
+        EXPECT_THAT(there(into), IsEmpty()) << n;
+        EXPECT_FALSE(has_clsact()) << n;
+        open();
+    }
+}
+
+// A guard and a link of a device that is gone are in the place of the new ones.
+TEST_P(TcTest, APinThatCannotBeTakenAwayIsToldWithTheKernelsOwnNumberAndNothingStaysAttached) {
+    if (GetParam() == Guard::Kind::clsact) GTEST_SKIP() << "has no pins of links";
+    ASSERT_TRUE(apply({AttachXdp{"first", {XdpMode::drv}}, AttachTc{into, "count_first"}}).ok);
+    datapath_.reset();
+    ASSERT_TRUE(lab::ip("link del lab0"));
+    ASSERT_TRUE(lab::ip("link add lab0 type veth peer name lab9"));
+    index_ = ::if_nametoindex("lab0");
+    const KernelPort stuck([](KernelCall call) { return call == KernelCall::unpin ? -EIO : 0; });
+    const auto guard = Guard::open(stuck, pins(), index_);
+    ASSERT_FALSE(guard);
+    EXPECT_EQ(guard.error().number, EIO) << guard.error().what;
+    const Descriptor theirs = load_theirs();
+    const auto link = TcLink::attach(
+        stuck, pins(), {theirs.get(), "x"},
+        {.interface = "lab0", .ifindex = index_, .direction = into, .guard = nullptr, .kind = {}});
+    ASSERT_FALSE(link);
+    EXPECT_EQ(link.error().number, EIO) << link.error().what;
+    EXPECT_THAT(there(into), IsEmpty());
+    open();
 }
 
 TEST_P(TcTest, StatusShowsProgramsAndGuardsWithTheirOwnersAndOthersBesideThem) {

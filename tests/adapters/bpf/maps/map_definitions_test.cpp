@@ -1,4 +1,3 @@
-#include "adapters/bpf/datapath/undo.hpp"
 #include "adapters/bpf/maps/map_definitions.hpp"
 #include "tests/adapters/bpf/objects.hpp"
 
@@ -53,20 +52,6 @@ TEST(MapDefinitions, DamagedOnesAreAnErrorThatSaysWhatToDo) {
     EXPECT_THAT(load_map_definitions(path).error().what, HasSubstr("remove it to go on so"));
     std::filesystem::remove(path);
     EXPECT_EQ(load_map_definitions(path), MapDefinitions{}) << "none, where there is no file";
-}
-
-TEST(Undo, IsReadAsItWasWritten) {
-    const Bytes key{std::byte{1}, std::byte{0xab}};
-    for (const Undo& undo :
-         {Undo{RestoreEntry{"m", key, std::nullopt, false}}, Undo{RestoreEntry{"m", key, key, true}},
-          Undo{RestoreXdp{}}, Undo{RestoreXdp{RestoreXdp::Held{"guard@0123", XdpMode::drv}}},
-          Undo{DiscardNextMap{"m"}}, Undo{RestoreMapPins{"m"}}}) {
-        const auto read = read_undo(to_text(undo));
-        ASSERT_TRUE(read) << to_text(undo);
-        EXPECT_EQ(*read, undo) << to_text(undo);
-    }
-    EXPECT_FALSE(read_undo(R"({"undo":"map_pins"})"));
-    EXPECT_FALSE(read_undo(R"({"undo":"something else","map":"m"})"));
 }
 
 } // namespace
