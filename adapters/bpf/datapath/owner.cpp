@@ -4,12 +4,17 @@
 #include "knowledge/text.hpp"
 
 #include <bpf/bpf.h>
+#include <mntent.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 
 namespace homeostat::bpf {
@@ -24,6 +29,26 @@ bool is_link_descriptor(const fs::path& entry) {
     std::error_code error;
     const std::string target = fs::read_symlink(entry, error);
     return target == "anon_inode:bpf_link" || target == "anon_inode:bpf-link";
+}
+
+// The BPF file systems that are mounted in this process's mount namespace, each once: the same one may be
+// mounted at several places.
+std::vector<std::string> bpf_mounts() {
+    struct CloseMounts {
+        void operator()(FILE* mounts) const { ::endmntent(mounts); }
+    };
+    const std::unique_ptr<FILE, CloseMounts> mounts(::setmntent("/proc/self/mounts", "re"));
+    std::vector<std::string> paths;
+    std::set<dev_t> seen;
+    mntent entry{};
+    std::array<char, 4096> text{};
+    while (mounts &&
+           ::getmntent_r(mounts.get(), &entry, text.data(), static_cast<int>(text.size())) != nullptr) {
+        struct stat root{};
+        if (std::string_view(entry.mnt_type) != "bpf" || ::stat(entry.mnt_dir, &root) != 0) continue;
+        if (seen.insert(root.st_dev).second) paths.emplace_back(entry.mnt_dir);
+    }
+    return paths;
 }
 
 // Paths below a BPF file system, by the id of the link that is pinned there.
@@ -141,8 +166,7 @@ Ownership Ownership::of_host(std::string bpffs) {
         links.push_back({info.id, info.prog_id, info.xdp.ifindex});
     }
     host.links_ = std::move(links);
-    host.pins_ = pinned_links("/sys/fs/bpf");
-    if (!host.bpffs_.starts_with("/sys/fs/bpf/")) host.pins_.merge(pinned_links(host.bpffs_));
+    for (const std::string& mount : bpf_mounts()) host.pins_.merge(pinned_links(mount));
     host.holders_ = holders_of_links();
     return host;
 }

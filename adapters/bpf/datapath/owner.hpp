@@ -44,7 +44,8 @@ std::string tell_renamed(const Owner& owner, const std::string& device);
 // BPF file systems and /proc.
 class Ownership {
   public:
-    // `bpffs` is where our instances' pins are; those at the usual place are known besides.
+    // `bpffs` is where our instances' pins are; those at the usual place are known besides. Pins of links are
+    // looked for on every BPF file system that is mounted.
     static Ownership of_host(std::string bpffs);
 
     // Of the program with this id and name in the kernel, on the interface with this index.
