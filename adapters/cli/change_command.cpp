@@ -1,5 +1,6 @@
 // The commands that change one interface: attach, replace, switch.
 #include "adapters/bpf/datapath/datapath.hpp"
+#include "adapters/bpf/datapath/garbage.hpp"
 #include "adapters/bpf/objects/object_layout.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/controller_socket.hpp"
@@ -73,11 +74,19 @@ Result<bpf::ProgramSource> source_of(const Asked& asked) {
     auto layout = bpf::read_layout(asked.object);
     if (!layout) return std::unexpected(layout.error());
     const auto& functions = layout->programs;
+    const auto& of_tc = layout->tc_programs;
+    if (functions.empty())
+        return failure(
+            asked.object + " has no XDP program" +
+            (of_tc.empty() ? "" : ", only of TC, which a configuration attaches: " + joined(of_tc)));
     const std::string list = joined(functions);
     if (asked.function.empty() && functions.size() != 1)
         return failure(asked.object + " has several XDP programs; choose one with --function: " + list);
     if (!asked.function.empty() && std::ranges::find(functions, asked.function) == functions.end())
         return failure(asked.object + " has no XDP program '" + asked.function + "'; it has " + list);
+    if (!asked.twin.empty() && std::ranges::find(of_tc, asked.twin) == of_tc.end())
+        return failure(asked.object + " has no TC program '" + asked.twin + "' to be a twin" +
+                       (of_tc.empty() ? "" : "; it has " + joined(of_tc)));
     const std::string function = asked.function.empty() ? functions.front() : asked.function;
     return bpf::ProgramSource{.name = function,
                               .path = asked.object,
@@ -162,7 +171,7 @@ std::variant<Asked, int> read_asked(const ChangeCommand& command, const po::vari
                 .gap_max = {}};
     std::string modes = text("mode");
     (command.takes_object ? asked.object : modes) = words[1];
-    if (!modes.empty()) {
+    if (!modes.empty() || values.contains("mode")) {
         auto ladder = parse_ladder(modes);
         if (!ladder) return misuse(command.name, ladder.error().what);
         asked.ladder = std::move(*ladder);
@@ -224,6 +233,8 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
             values);
     }
     const auto outcome = change_here(command, asked, *place);
+    // What was pinned for a change that was not made.
+    if (!outcome || !outcome->ok) (void)bpf::collect_garbage(*place, true);
     if (!outcome) return refuse(teller, outcome.error().what);
     return tell_change(teller, change_json(*outcome));
 }

@@ -1,4 +1,5 @@
 #include "adapters/bpf/datapath/survey.hpp"
+#include "adapters/bpf/kernel.hpp"
 #include "adapters/cli/command.hpp"
 #include "adapters/cli/mistakes.hpp"
 #include "adapters/cli/options.hpp"
@@ -187,7 +188,11 @@ int status_command(const std::vector<std::string>& arguments) {
         print_json(*surveyed);
     else
         print_table(*surveyed, values.contains("all") || !names.empty());
-    return exit_ok;
+    const std::vector<std::string> missing = bpf::missing_capabilities();
+    if (missing.empty()) return exit_ok;
+    std::cerr << "homeostat status: not all can be asked without " << joined(missing)
+              << ": run as root, or grant them\n";
+    return exit_failure;
 }
 
 } // namespace homeostat::cli

@@ -114,6 +114,11 @@ TEST_F(Change, ThatCannotBeMadeIsRefusedWithTheReasonAndTouchesNothing) {
             "the verifier rejected it");
     refused({"attach", "lab0", objects + "/xdp_counter.bpf.o", "--mode", "drv,fast"}, "'fast' is no mode", 2);
     refused({"attach", "lab0", objects + "/xdp_counter.bpf.o", "--mode", "drv,drv"}, "has a mode twice", 2);
+    refused({"attach", "lab0", objects + "/xdp_counter.bpf.o", "--mode", ""}, "'' is no mode", 2);
+    refused({"attach", "lab0", HOMEOSTAT_BINARY_DIR "/tests/bpf/tc_count.bpf.o"},
+            "has no XDP program, only of TC, which a configuration attaches: count_first, ");
+    refused({"attach", "lab0", objects + "/xdp_guard.bpf.o", "--twin", "xdp_guard"},
+            "has no TC program 'xdp_guard' to be a twin; it has tc_guard");
     refused({"attach", "lab0"}, "expected INTERFACE OBJECT", 2);
     refused({"switch", "lab0", "skb"}, "nothing is attached to lab0");
     refused({"replace", "lab0", objects + "/xdp_counter.bpf.o"}, "nothing is attached");
@@ -131,6 +136,7 @@ TEST_F(Change, AProgramOfSomebodyElseIsLeftAlone) {
         const Finished finished = change(words);
         EXPECT_EQ(finished.code, 1) << words.front();
         EXPECT_THAT(finished.errors, HasSubstr("left alone"));
+        EXPECT_THAT(change({"gc", "--dry-run"}).out, HasSubstr("has left nothing behind")) << words.front();
     }
     EXPECT_EQ(change({"detach", "lab0"}).code, 0);
     EXPECT_EQ(attached_id(), theirs);

@@ -84,6 +84,20 @@ TEST_F(Status, SaysHowRunsAreCountedWhereTheKernelDoesNotCountThem) {
         << "there is nothing to count";
 }
 
+TEST_F(Status, SaysWhatItTakesWhereTheKernelMayNotBeAsked) {
+    Controller controller = Controller::start(host(), config_);
+    controller.await(outcome_with("counter"), "the baseline");
+    const Finished asked = run_to_end(
+        {"/usr/bin/setpriv", "--bounding-set=-all", homeostat(), "status", "-c", config_}, {.in = &host()});
+    EXPECT_EQ(asked.code, 1);
+    EXPECT_NE(
+        asked.errors.find("not all can be asked without CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON: run as root"),
+        std::string::npos)
+        << asked.errors;
+    EXPECT_NE(asked.out.find("to ask takes CAP_SYS_ADMIN"), std::string::npos) << asked.out;
+    controller.stop();
+}
+
 TEST_F(Status, AnInterfaceThatIsNotThereIsAFailure) {
     const Finished finished = status({"lab7"});
     EXPECT_EQ(finished.code, 1);

@@ -64,7 +64,9 @@ std::uint64_t netns_cookie() {
 Result<void> make_folder(const std::string& path) {
     std::error_code error;
     fs::create_directories(path, error);
-    if (error) return failure("make " + path + ": " + error.message(), error.value());
+    if (error)
+        return failure("make " + path + ": " + error.message() + capability_hint(error.value()),
+                       error.value());
     return {};
 }
 
@@ -100,7 +102,7 @@ struct flock write_lock() {
 
 Result<Descriptor> take_lock(const std::string& path) {
     Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock) return failure("open " + path + ": " + errno_text(errno), errno);
+    if (!lock) return failure("open " + path + ": " + errno_text(errno) + capability_hint(errno), errno);
     struct flock wanted = write_lock();
     if (::fcntl(lock.get(), F_OFD_SETLK, &wanted) != 0) {
         if (errno != EAGAIN && errno != EACCES)
@@ -218,6 +220,8 @@ Result<Manifest> read_manifest(std::string_view text) {
         for (const auto& [name, interface] : object.at("interfaces").as_object())
             manifest.interfaces.emplace(name, read_interface(interface.as_object()));
         return manifest;
+    } catch (const boost::system::system_error& error) {
+        return failure("it is damaged: " + error.code().message());
     } catch (const std::exception& error) {
         return failure(std::string("it is damaged: ") + error.what());
     }
@@ -262,6 +266,8 @@ Result<Journal> read_journal(std::string_view text) {
             journal.transaction = object.at("transaction").to_number<std::uint64_t>();
             journal.interface = json::value_to<std::string>(object.at("interface"));
             begun = true;
+        } catch (const boost::system::system_error& error) {
+            return failure("it is damaged: " + error.code().message());
         } catch (const std::exception& error) {
             return failure(std::string("it is damaged: ") + error.what());
         }
@@ -370,8 +376,9 @@ Result<Instance> Instance::open(InstancePlace place, const KernelPort& kernel) {
 Result<void> Instance::read_state() {
     auto manifest = manifest_of(place_);
     if (!manifest)
-        return failure(manifest.error().what + "; what it says is pinned below " + place_.bpffs + "/" +
-                       place_.name + ": remove both to start anew");
+        return failure(manifest.error().what +
+                       "; remove that file: what is attached goes on, taken up by its pins below " +
+                       place_.bpffs + "/" + place_.name + ", but which map entries were set is forgotten");
     manifest_ = std::move(*manifest);
     auto pins = pins_to_forget(place_, manifest_, *kernel_);
     if (!pins) return std::unexpected(pins.error());

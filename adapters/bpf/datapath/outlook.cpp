@@ -17,27 +17,27 @@ using Answer = ModeOutlook::Answer;
 constexpr std::uint32_t mtu_in_one_piece_max = 3'498;
 
 // What the errno of an attachment amounts to.
-enum class Refusal { occupied, unsupported, too_large, other };
+enum class ErrnoKind { occupied, unsupported, too_large, other };
 
 // What stands against a mode: it cannot be had, or that depends on what nobody tells.
 struct Hindrance {
     Answer answer;
-    Refusal refusal;
+    ErrnoKind refusal;
     std::string why;
 };
 
-Refusal refusal_of(int number) {
+ErrnoKind refusal_of(int number) {
     switch (number) {
     case EEXIST:
     case EBUSY:
-        return Refusal::occupied;
+        return ErrnoKind::occupied;
     case EOPNOTSUPP:
     case EINVAL:
-        return Refusal::unsupported;
+        return ErrnoKind::unsupported;
     case ERANGE:
-        return Refusal::too_large;
+        return ErrnoKind::too_large;
     default:
-        return Refusal::other;
+        return ErrnoKind::other;
     }
 }
 
@@ -65,32 +65,32 @@ bool lacks(const LinkFacts& facts, XdpFeature feature) {
 
 void add_native_hindrances(const LinkFacts& facts, std::vector<Hindrance>& all) {
     if (facts.master_kind == "bond")
-        all.push_back(
-            {Answer::no, Refusal::unsupported, membership_text(facts) + ": attach to that, or take it out"});
+        all.push_back({Answer::no, ErrnoKind::unsupported,
+                       membership_text(facts) + ": attach to that, or take it out"});
     if (lacks(facts, xdp_basic))
-        all.push_back({Answer::no, Refusal::unsupported,
+        all.push_back({Answer::no, ErrnoKind::unsupported,
                        driver_text(facts) + " has no native XDP, or not with the features that are on"});
     if (facts.lro)
-        all.push_back({Answer::unknown, Refusal::unsupported,
+        all.push_back({Answer::unknown, ErrnoKind::unsupported,
                        "large receive offload is on, which most drivers refuse: 'ethtool -K IFACE lro off'"});
     if (facts.mtu <= mtu_in_one_piece_max || lacks(facts, xdp_basic)) return;
     if (lacks(facts, xdp_receives_frags))
         all.push_back(
-            {Answer::no, Refusal::too_large,
+            {Answer::no, ErrnoKind::too_large,
              mtu_text(facts) + "), and " + driver_text(facts) + " takes no frames in pieces; lower the MTU"});
     else
-        all.push_back({Answer::unknown, Refusal::too_large, mtu_in_one_piece_text(facts)});
+        all.push_back({Answer::unknown, ErrnoKind::too_large, mtu_in_one_piece_text(facts)});
 }
 
 // The one list of causes, the strongest first.
 std::vector<Hindrance> hindrances(const LinkFacts& facts, XdpMode mode) {
     std::vector<Hindrance> all;
     if (!facts.master_program.empty())
-        all.push_back({Answer::no, Refusal::occupied,
+        all.push_back({Answer::no, ErrnoKind::occupied,
                        membership_text(facts) + ", and " + facts.master_program + " is attached there"});
     if (mode == XdpMode::drv) add_native_hindrances(facts, all);
     if (mode == XdpMode::hw && lacks(facts, xdp_hw_offload))
-        all.push_back({Answer::no, Refusal::unsupported, driver_text(facts) + " offloads no programs"});
+        all.push_back({Answer::no, ErrnoKind::unsupported, driver_text(facts) + " offloads no programs"});
     std::ranges::stable_sort(all, {}, [](const Hindrance& one) { return one.answer != Answer::no; });
     return all;
 }
@@ -103,10 +103,10 @@ template <class Counts> std::string joined_whys(const std::vector<Hindrance>& al
 }
 
 // Where the facts do not tell.
-std::string bare_cause(Refusal refusal, const LinkFacts& facts, XdpMode mode) {
-    if (refusal == Refusal::occupied) return "another program is already attached";
-    if (refusal == Refusal::too_large) return mtu_in_one_piece_text(facts);
-    if (refusal != Refusal::unsupported) return {};
+std::string bare_cause(ErrnoKind refusal, const LinkFacts& facts, XdpMode mode) {
+    if (refusal == ErrnoKind::occupied) return "another program is already attached";
+    if (refusal == ErrnoKind::too_large) return mtu_in_one_piece_text(facts);
+    if (refusal != ErrnoKind::unsupported) return {};
     if (mode == XdpMode::hw)
         return "hw takes a NIC that offloads programs, and a program that was loaded for it";
     if (mode == XdpMode::skb) return "the interface does not take this program";
@@ -134,11 +134,11 @@ ModeOutlook outlook(const LinkFacts& facts, XdpMode mode) {
 
 std::string cause_of_refusal(int number, const LinkFacts& facts, XdpMode mode) {
     if (number == ENODEV) return "the interface is gone";
-    const Refusal refusal = refusal_of(number);
+    const ErrnoKind refusal = refusal_of(number);
     // Some drivers do not say of frames what others say with a number of its own.
     const std::string known = joined_whys(hindrances(facts, mode), [&](const Hindrance& one) {
         return one.refusal == refusal ||
-               (refusal == Refusal::unsupported && one.refusal == Refusal::too_large);
+               (refusal == ErrnoKind::unsupported && one.refusal == ErrnoKind::too_large);
     });
     return known.empty() ? bare_cause(refusal, facts, mode) : known;
 }

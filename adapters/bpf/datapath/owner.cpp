@@ -157,7 +157,8 @@ Ownership Ownership::of_host(std::string bpffs) {
     Ownership host;
     host.bpffs_ = std::move(bpffs);
     std::vector<Link> links;
-    for (std::uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    int error = 0;
+    for (std::uint32_t id = 0; (error = bpf_link_get_next_id(id, &id)) == 0;) {
         const Descriptor link(bpf_link_get_fd_by_id(id));
         if (!link && link.get() == -EPERM) return host;
         bpf_link_info info{};
@@ -165,6 +166,7 @@ Ownership Ownership::of_host(std::string bpffs) {
         // TCX's part of the union begins as that of XDP: with the ifindex.
         links.push_back({info.id, info.prog_id, info.xdp.ifindex});
     }
+    if (error != -ENOENT) return host;
     host.links_ = std::move(links);
     for (const std::string& mount : bpf_mounts()) host.pins_.merge(pinned_links(mount));
     host.holders_ = holders_of_links();
