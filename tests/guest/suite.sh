@@ -11,5 +11,5 @@ if [ -n "${HOMEOSTAT_LONG_TESTS:-}" ]; then
     transaction=transaction_test
     export HOMEOSTAT_GUEST_SECONDS=${HOMEOSTAT_GUEST_SECONDS:-3600}
 fi
-exec "$(dirname "${BASH_SOURCE[0]}")/run.sh" "$1" hw_test programs_test xdp_link_test datapath_test foreign_test \
+exec "$(dirname "${BASH_SOURCE[0]}")/run.sh" "$1" hw_test programs_test xdp_link_test datapath_test modes_test drift_test garbage_test foreign_test \
     "$transaction" tc_test map_handover_test "$migration"

@@ -1,11 +1,11 @@
 #include "adapters/bpf/datapath/holdings.hpp"
 
+#include "adapters/bpf/datapath/link_facts.hpp"
 #include "adapters/bpf/kernel.hpp"
 
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <set>
@@ -39,13 +39,9 @@ unsigned device_of_mark(const std::string& mark) {
     return ifindex;
 }
 
-std::string name_of(unsigned ifindex) {
-    std::array<char, IF_NAMESIZE> name{};
-    return ::if_indextoname(ifindex, name.data()) != nullptr ? name.data() : "";
-}
-
 Result<DeviceHoldings> holdings_on(const KernelPort& kernel, const InterfacePins& pins, unsigned ifindex) {
-    DeviceHoldings device{.ifindex = ifindex, .name = name_of(ifindex), .link = {}, .tc = {}, .guard = {}};
+    DeviceHoldings device{
+        .ifindex = ifindex, .name = interface_name(ifindex), .link = {}, .tc = {}, .guard = {}};
     auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
     device.link = std::move(*link);
@@ -101,7 +97,7 @@ Result<Holdings> find_holdings(const KernelPort& kernel, const InterfacePins& pi
     candidates.insert(candidates.end(), others.begin(), others.end());
     Holdings holdings;
     for (const unsigned ifindex : candidates) {
-        if (ifindex == 0 || name_of(ifindex).empty()) continue;
+        if (ifindex == 0 || interface_name(ifindex).empty()) continue;
         auto device = holdings_on(kernel, pins, ifindex);
         if (!device) return std::unexpected(device.error());
         if (device->link) live.erase(pins.link());

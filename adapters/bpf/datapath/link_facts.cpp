@@ -28,11 +28,6 @@ std::string text_of(const nlattr* attribute) {
     return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) < 0 ? "" : mnl_attr_get_str(attribute);
 }
 
-std::string name_of(unsigned ifindex) {
-    std::array<char, IF_NAMESIZE> name{};
-    return ::if_indextoname(ifindex, name.data()) != nullptr ? name.data() : "";
-}
-
 int read_info(const nlattr* attribute, void* data) {
     auto& facts = *static_cast<LinkFacts*>(data);
     if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) facts.kind = text_of(attribute);
@@ -45,7 +40,7 @@ int read_attribute(const nlattr* attribute, void* data) {
     const auto type = mnl_attr_get_type(attribute);
     const bool is_number = mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0;
     if (type == IFLA_MTU && is_number) facts.mtu = mnl_attr_get_u32(attribute);
-    if (type == IFLA_MASTER && is_number) facts.master = name_of(mnl_attr_get_u32(attribute));
+    if (type == IFLA_MASTER && is_number) facts.master = interface_name(mnl_attr_get_u32(attribute));
     return type == IFLA_LINKINFO ? mnl_attr_parse_nested(attribute, read_info, data) : MNL_CB_OK;
 }
 
@@ -142,6 +137,11 @@ bool ask_ethtool(const std::string& interface, void* command) {
 
 } // namespace
 
+std::string interface_name(unsigned ifindex) {
+    std::array<char, IF_NAMESIZE> name{};
+    return ::if_indextoname(ifindex, name.data()) != nullptr ? name.data() : "";
+}
+
 std::optional<LinkFacts> deciding_facts(unsigned ifindex) {
     LinkFacts facts;
     if (!ask_rtnetlink(ifindex, facts)) return std::nullopt;
@@ -156,7 +156,7 @@ std::optional<LinkFacts> deciding_facts(unsigned ifindex) {
 std::optional<LinkFacts> link_facts(unsigned ifindex) {
     auto facts = deciding_facts(ifindex);
     if (!facts) return std::nullopt;
-    const std::string name = name_of(ifindex);
+    const std::string name = interface_name(ifindex);
     ethtool_drvinfo driver{};
     driver.cmd = ETHTOOL_GDRVINFO;
     if (ask_ethtool(name, &driver)) facts->driver = driver.driver;

@@ -29,6 +29,9 @@ struct LinkFacts {
     std::optional<std::uint64_t> xdp_features{}; // as the driver tells since Linux 6.3, bits of XdpFeature
 };
 
+// Of the interface with this index in the calling thread's network namespace; "" for none.
+std::string interface_name(unsigned ifindex);
+
 // Of an interface of the calling thread's network namespace; none where it cannot be asked.
 std::optional<LinkFacts> link_facts(unsigned ifindex);
 // Without the driver's name and what large receive offload makes doubtful: what is certain to keep an
