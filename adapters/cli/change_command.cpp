@@ -232,9 +232,13 @@ int change(const ChangeCommand& command, const std::vector<std::string>& argumen
              .gap_max = values.contains("max-gap") ? values["max-gap"].as<std::string>() : ""},
             values);
     }
+    const auto garbage = bpf::collect_garbage(*place, false);
     const auto outcome = change_here(command, asked, *place);
-    // What was pinned for a change that was not made.
-    if (!outcome || !outcome->ok) (void)bpf::collect_garbage(*place, true);
+    if (garbage && (!outcome || !outcome->ok))
+        if (auto removed = bpf::collect_since(*garbage, *place, asked.interface); !removed)
+            std::cerr << "homeostat " << command.name
+                      << ": what was pinned for it stays, until 'homeostat gc': " << removed.error().what
+                      << "\n";
     if (!outcome) return refuse(teller, outcome.error().what);
     return tell_change(teller, change_json(*outcome));
 }

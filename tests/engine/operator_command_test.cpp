@@ -11,7 +11,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
-using Kind = OperatorRequest::Kind;
+using RequestKind = OperatorRequest::Kind;
 
 const std::string flood = "[[symptom]]\nname = 'flood'\nraise = 'pps > 100'\n";
 
@@ -20,7 +20,7 @@ std::string overlay(const std::string& name, int priority, const std::string& se
            "\nset.interface.\"{{iface}}\"." + setting + "\n";
 }
 
-OperatorRequest request(Kind kind, const std::string& program = "", std::vector<XdpMode> ladder = {}) {
+OperatorRequest request(RequestKind kind, const std::string& program = "", std::vector<XdpMode> ladder = {}) {
     return {
         .kind = kind, .interface = "eth0", .program = program, .ladder = std::move(ladder), .gap_max = {}};
 }
@@ -66,7 +66,7 @@ class OperatorCommands : public testing::Test {
 TEST_F(OperatorCommands, AReplacementIsTheBaselineUntilTheNextReload) {
     start();
     ASSERT_EQ(attached()->program, "counter");
-    const Decisions decisions = ask(request(Kind::replace, "guard"));
+    const Decisions decisions = ask(request(RequestKind::replace, "guard"));
     EXPECT_THAT(decisions.messages, Contains("operator: eth0: replace guard"));
     EXPECT_EQ(baseline().program, "guard");
     EXPECT_EQ(attached()->program, "guard");
@@ -84,7 +84,7 @@ TEST_F(OperatorCommands, ASwitchChangesTheModeAndNothingElse) {
     start();
     const DesiredInterface before = baseline();
     ASSERT_EQ(attached()->mode, XdpMode::drv);
-    const Decisions decisions = ask(request(Kind::switch_mode, "", {XdpMode::skb}));
+    const Decisions decisions = ask(request(RequestKind::switch_mode, "", {XdpMode::skb}));
     EXPECT_THAT(decisions.messages, Contains("operator: eth0: switch to skb"));
     EXPECT_EQ(attached()->mode, XdpMode::skb);
     DesiredInterface switched = before;
@@ -94,7 +94,7 @@ TEST_F(OperatorCommands, ASwitchChangesTheModeAndNothingElse) {
 
 TEST_F(OperatorCommands, TheGapThatASwitchMayLeaveIsPartOfTheBaseline) {
     start();
-    OperatorRequest limited = request(Kind::switch_mode, "", {XdpMode::skb});
+    OperatorRequest limited = request(RequestKind::switch_mode, "", {XdpMode::skb});
     limited.gap_max = 5ms;
     const auto command = command_of(scenario_->state, limited);
     ASSERT_TRUE(command) << command.error().what;
@@ -103,16 +103,16 @@ TEST_F(OperatorCommands, TheGapThatASwitchMayLeaveIsPartOfTheBaseline) {
 
 TEST_F(OperatorCommands, ADetachmentTakesEveryProgramAwayAndAnAttachmentBringsOneBack) {
     start();
-    ask(request(Kind::detach));
+    ask(request(RequestKind::detach));
     EXPECT_EQ(attached(), nullptr);
     EXPECT_EQ(baseline().program, std::nullopt);
     EXPECT_TRUE(baseline().tc.empty());
-    EXPECT_THAT(refusal(*scenario_, request(Kind::replace, "guard")),
+    EXPECT_THAT(refusal(*scenario_, request(RequestKind::replace, "guard")),
                 HasSubstr("nothing is attached to eth0; 'homeostat attach'"));
-    EXPECT_THAT(refusal(*scenario_, request(Kind::switch_mode, "", {XdpMode::skb})),
+    EXPECT_THAT(refusal(*scenario_, request(RequestKind::switch_mode, "", {XdpMode::skb})),
                 HasSubstr("nothing is attached to eth0"));
 
-    const Decisions decisions = ask(request(Kind::attach, "guard", {XdpMode::skb, XdpMode::drv}));
+    const Decisions decisions = ask(request(RequestKind::attach, "guard", {XdpMode::skb, XdpMode::drv}));
     EXPECT_THAT(decisions.messages, Contains("operator: eth0: attach guard in skb, else drv"));
     EXPECT_EQ(attached()->program, "guard");
     EXPECT_EQ(attached()->mode, XdpMode::skb);
@@ -120,23 +120,24 @@ TEST_F(OperatorCommands, ADetachmentTakesEveryProgramAwayAndAnAttachmentBringsOn
 
 TEST_F(OperatorCommands, AnAttachmentThatNamesNoModeKeepsTheLadderThatThereIs) {
     start();
-    ask(request(Kind::switch_mode, "", {XdpMode::skb}));
-    ask(request(Kind::detach));
-    EXPECT_THAT(ask(request(Kind::attach, "guard")).messages, Contains("operator: eth0: attach guard"));
+    ask(request(RequestKind::switch_mode, "", {XdpMode::skb}));
+    ask(request(RequestKind::detach));
+    EXPECT_THAT(ask(request(RequestKind::attach, "guard")).messages,
+                Contains("operator: eth0: attach guard"));
     EXPECT_EQ(baseline().ladder, std::vector{XdpMode::skb});
     EXPECT_EQ(attached()->mode, XdpMode::skb);
 }
 
 TEST_F(OperatorCommands, WhatTheConfigurationHasNotIsRefusedWithWhatItHas) {
     start();
-    EXPECT_THAT(refusal(*scenario_, request(Kind::attach, "gaurd")),
+    EXPECT_THAT(refusal(*scenario_, request(RequestKind::attach, "gaurd")),
                 HasSubstr("'gaurd' is no program of the running configuration, which has counter, guard;"));
-    EXPECT_THAT(refusal(*scenario_, request(Kind::replace, "")), HasSubstr("'' is no program"));
-    OperatorRequest elsewhere = request(Kind::detach);
+    EXPECT_THAT(refusal(*scenario_, request(RequestKind::replace, "")), HasSubstr("'' is no program"));
+    OperatorRequest elsewhere = request(RequestKind::detach);
     elsewhere.interface = "eth7";
     EXPECT_THAT(refusal(*scenario_, elsewhere),
                 HasSubstr("'eth7' is no interface of the running configuration, which has eth0, eth1;"));
-    EXPECT_EQ(refusal(*scenario_, request(Kind::detach)), "taken");
+    EXPECT_EQ(refusal(*scenario_, request(RequestKind::detach)), "taken");
 }
 
 TEST_F(OperatorCommands, AreRefusedInShadow) {
@@ -144,15 +145,16 @@ TEST_F(OperatorCommands, AreRefusedInShadow) {
     auto generation = std::make_shared<Generation>(*shadow.state.generation);
     generation->shadow = true;
     shadow.state.generation = generation;
-    EXPECT_EQ(refusal(shadow, request(Kind::detach)), "the controller runs in shadow, and changes nothing");
+    EXPECT_EQ(refusal(shadow, request(RequestKind::detach)),
+              "the controller runs in shadow, and changes nothing");
 }
 
 TEST_F(OperatorCommands, AreTriedAtOnceAfterAFailureThatWouldBeWaitedOut) {
     start({}, {.config_changes = {}, .failing_transactions = {3}, .backwards = false});
-    ask(request(Kind::replace, "guard"));
+    ask(request(RequestKind::replace, "guard"));
     ASSERT_EQ(attached()->program, "counter") << "the third transaction fails";
     ASSERT_GT(scenario_->state.knowledge.targets.at("eth0").failures, 0);
-    scenario_->command(*command_of(scenario_->state, request(Kind::replace, "guard")));
+    scenario_->command(*command_of(scenario_->state, request(RequestKind::replace, "guard")));
     EXPECT_EQ(tick().transactions.size(), 1u);
     tick();
     EXPECT_EQ(attached()->program, "guard");
@@ -173,7 +175,7 @@ TEST_F(OperatorCommands, UnderAnOverlayTheBaselineWaitsAndWhatHoldsTheAttributeI
     EXPECT_EQ(holder_of(scenario_->state, "eth0", Attribute::Kind::gap_max), "");
     EXPECT_EQ(holder_of(scenario_->state, "eth1", Attribute::Kind::program), "");
 
-    ask(request(Kind::detach));
+    ask(request(RequestKind::detach));
     EXPECT_EQ(baseline().program, std::nullopt);
     EXPECT_EQ(attached()->program, "guard") << "the overlay lies above it";
 }

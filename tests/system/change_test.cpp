@@ -142,6 +142,17 @@ TEST_F(Change, AProgramOfSomebodyElseIsLeftAlone) {
     EXPECT_EQ(attached_id(), theirs);
 }
 
+TEST_F(Change, ThatFailsLeavesNothingButWhatWasThereBefore) {
+    change({"attach", "lab0", objects + "/xdp_guard.bpf.o", "--twin", "tc_guard"});
+    change({"replace", "lab0", objects + "/xdp_counter.bpf.o"});
+    const std::string before = change({"gc", "--dry-run"}).out;
+    EXPECT_THAT(before, HasSubstr("would remove "));
+    // No native mode, and no room for a program at all; neither touches what the other has left.
+    EXPECT_EQ(change({"attach", "lo", objects + "/xdp_guard.bpf.o", "--twin", "tc_guard"}).code, 1);
+    EXPECT_EQ(change({"attach", "lab7", objects + "/xdp_guard.bpf.o"}).code, 1);
+    EXPECT_EQ(change({"gc", "--dry-run"}).out, before);
+}
+
 TEST_F(Change, GarbageIsToldThenRemovedAndWhatIsAttachedStays) {
     EXPECT_THAT(change({"gc"}).out, HasSubstr("has left nothing behind"));
     change({"attach", "lab0", objects + "/xdp_guard.bpf.o", "--twin", "tc_guard"});

@@ -211,4 +211,18 @@ Result<Garbage> collect_garbage(const InstancePlace& place, bool remove, const K
     return found;
 }
 
+Result<void> collect_since(const Garbage& before, const InstancePlace& place, const std::string& interface,
+                           const KernelPort& kernel) {
+    Garbage found;
+    Search search(kernel, found);
+    if (auto looked = search.look_at(InterfacePins(place, interface), interface); !looked) return looked;
+    std::erase_if(found.orphans, [&](const Orphan& orphan) {
+        return std::ranges::find(before.orphans, orphan.path, &Orphan::path) != before.orphans.end();
+    });
+    if (found.orphans.empty()) return {};
+    auto instance = Instance::open(place, kernel);
+    if (!instance) return std::unexpected(instance.error());
+    return instance->unfinished() ? Result<void>{} : remove_all(kernel, *instance, found.orphans);
+}
+
 } // namespace homeostat::bpf

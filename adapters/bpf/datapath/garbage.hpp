@@ -30,5 +30,9 @@ struct Garbage {
 // a process owns the instance, or something cannot be removed. In the calling thread's network namespace.
 Result<Garbage> collect_garbage(const InstancePlace& place, bool remove,
                                 const KernelPort& kernel = KernelPort());
+// Removes what a change of this interface that was not made has left behind: what is garbage and was not
+// among it `before`. Nothing, where the change could not be taken back: that needs its pins.
+Result<void> collect_since(const Garbage& before, const InstancePlace& place, const std::string& interface,
+                           const KernelPort& kernel = KernelPort());
 
 } // namespace homeostat::bpf
