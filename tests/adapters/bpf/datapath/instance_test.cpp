@@ -120,6 +120,27 @@ TEST_F(InstanceTest, AJournalOfAnEarlierBootIsToldAndDropped) {
     EXPECT_EQ(read_records(place)->journal, journal) << "one of this boot is to be taken back";
 }
 
+TEST_F(InstanceTest, AChangeThatIsUnfinishedStaysSoWhenAnotherInterfaceIsCommitted) {
+    const InstancePlace place = options_at(mount_->path(), state_).place;
+    const KernelPort kernel;
+    const std::vector<Undo> undo{RestoreXdp{RestoreXdp::Held{"first@0123456789ab", XdpMode::drv}}};
+    {
+        auto instance = Instance::open(place, kernel);
+        ASSERT_TRUE(instance) << instance.error().what;
+        ASSERT_TRUE(instance->keep("lab0", undo));
+        for (int i = 0; i < 2; ++i) ASSERT_TRUE(instance->commit("lab1", Manifest::Interface{}));
+        ASSERT_TRUE(instance->unfinished());
+    }
+    auto instance = Instance::open(place, kernel);
+    ASSERT_TRUE(instance) << instance.error().what;
+    ASSERT_TRUE(instance->unfinished()) << "its journal was taken for one of before the commit";
+    EXPECT_EQ(instance->unfinished()->interface, "lab0");
+    EXPECT_EQ(instance->unfinished()->undo, undo);
+    ASSERT_TRUE(instance->commit("lab0", Manifest::Interface{}));
+    EXPECT_FALSE(instance->unfinished());
+    EXPECT_FALSE(read_records(place)->journal);
+}
+
 Manifest a_manifest() {
     Manifest::Interface bare{.ifindex = 3, .attached_unix_ms = 0, .owned = {}, .tc_attached_unix_ms = {}};
     Manifest::Interface full{
