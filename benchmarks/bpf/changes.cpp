@@ -84,13 +84,14 @@ std::string state_folder() { return "/dev/shm/homeostat-bench-" + std::to_string
 // A datapath on the lab's interface, and its own pins.
 class Stage {
   public:
-    Stage(const std::string& pins, const std::string& name, std::vector<ProgramSource> sources, Step first) {
+    Stage(const std::string& pins, const std::string& name, const std::vector<ProgramSource>& sources,
+          Step first) {
         datapath_ = must(
             XdpDatapath::open({.place = {.name = name, .bpffs = pins + "/homeostat", .state = state_folder()},
                                .anchored = true,
                                .guard_kind = {},
                                .kernel = KernelPort()},
-                              std::move(sources), {"lab0"}));
+                              sources, {"lab0"}));
         apply({std::move(first)});
     }
     ~Stage() {
