@@ -135,12 +135,16 @@ ModeOutlook outlook(const LinkFacts& facts, XdpMode mode) {
 std::string cause_of_refusal(int number, const LinkFacts& facts, XdpMode mode) {
     if (number == ENODEV) return "the interface is gone";
     const ErrnoKind refusal = refusal_of(number);
+    const auto all = hindrances(facts, mode);
+    const std::string known = joined_whys(all, [&](const Hindrance& one) { return one.refusal == refusal; });
+    if (!known.empty() && (facts.xdp_features || refusal != ErrnoKind::unsupported)) return known;
     // Some drivers do not say of frames what others say with a number of its own.
-    const std::string known = joined_whys(hindrances(facts, mode), [&](const Hindrance& one) {
-        return one.refusal == refusal ||
-               (refusal == ErrnoKind::unsupported && one.refusal == ErrnoKind::too_large);
-    });
-    return known.empty() ? bare_cause(refusal, facts, mode) : known;
+    std::string frames;
+    if (refusal == ErrnoKind::unsupported)
+        frames = joined_whys(all, [](const Hindrance& one) { return one.refusal == ErrnoKind::too_large; });
+    if (facts.xdp_features && !frames.empty()) return frames;
+    const std::string first = known.empty() ? bare_cause(refusal, facts, mode) : known;
+    return frames.empty() ? first : first + "; or " + frames;
 }
 
 PossibleRungs possible_rungs(const LinkFacts& facts, const std::vector<XdpMode>& ladder, XdpMode present) {

@@ -76,6 +76,11 @@ TEST(Outlook, WhatItHoldsAgainstAModeIsWhatARefusalIsExplainedBy) {
         EXPECT_EQ(known.answer, answer) << known.why;
         EXPECT_EQ(cause_of_refusal(number, facts, mode), known.why) << number;
     }
+    LinkFacts silent = nic({});
+    silent.mtu = 65'536;
+    EXPECT_TRUE(cause_of_refusal(EOPNOTSUPP, silent, XdpMode::drv).contains("has no native XDP"));
+    EXPECT_TRUE(
+        cause_of_refusal(EOPNOTSUPP, silent, XdpMode::drv).contains("; or the MTU is too large (65536"));
     EXPECT_EQ(outlook(port, XdpMode::drv).why,
               "it is part of bridge br0, and program 17 (x) in mode skb is attached there");
 }
