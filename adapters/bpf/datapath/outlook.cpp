@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 namespace homeostat::bpf {
 
@@ -136,15 +137,15 @@ std::string cause_of_refusal(int number, const LinkFacts& facts, XdpMode mode) {
     if (number == ENODEV) return "the interface is gone";
     const ErrnoKind refusal = refusal_of(number);
     const auto all = hindrances(facts, mode);
-    const std::string known = joined_whys(all, [&](const Hindrance& one) { return one.refusal == refusal; });
-    if (!known.empty() && (facts.xdp_features || refusal != ErrnoKind::unsupported)) return known;
+    std::string known = joined_whys(all, [&](const Hindrance& one) { return one.refusal == refusal; });
     // Some drivers do not say of frames what others say with a number of its own.
     std::string frames;
     if (refusal == ErrnoKind::unsupported)
         frames = joined_whys(all, [](const Hindrance& one) { return one.refusal == ErrnoKind::too_large; });
-    if (facts.xdp_features && !frames.empty()) return frames;
-    const std::string first = known.empty() ? bare_cause(refusal, facts, mode) : known;
-    return frames.empty() ? first : first + "; or " + frames;
+    if (facts.xdp_features && known.empty()) known = std::exchange(frames, "");
+    if (known.empty()) known = bare_cause(refusal, facts, mode);
+    if (!frames.empty() && !facts.xdp_features) known += "; or " + frames;
+    return known;
 }
 
 PossibleRungs possible_rungs(const LinkFacts& facts, const std::vector<XdpMode>& ladder, XdpMode present) {
