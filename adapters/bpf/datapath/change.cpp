@@ -468,8 +468,9 @@ std::string Change::roll_back() {
     interface_.tc.clear();
     const std::int64_t began_ns = monotonic_ns();
     std::string failures = take_back_all(instance_, kernel_, interface_.name, undo_);
-    // What could not be taken back is in the journal now.
-    if (instance_.unfinished() && interface_.guard) interface_.guard_duty = GuardDuty::stand_by;
+    // To take back a switch arms the guard, too. What could not be taken back is in the journal now.
+    const bool stands_by = instance_.unfinished() || interface_.guard_duty == GuardDuty::stand_by;
+    if (interface_.guard) interface_.guard_duty = stands_by ? GuardDuty::stand_by : GuardDuty::stand_down;
     adopt_tc(kernel_, interface_, follow_device(kernel_, interface_));
     if (mode && interface_.link && interface_.link->mode() != *mode &&
         !coexist(interface_.link->mode(), *mode))
