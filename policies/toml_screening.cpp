@@ -12,7 +12,6 @@ std::size_t utf8_length(char lead) {
     return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
 }
 
-// A byte that only continues a character counts for none.
 int characters_in(std::string_view text) {
     const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; };
     return static_cast<int>(std::ranges::count_if(text, begins));

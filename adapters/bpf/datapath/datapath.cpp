@@ -74,17 +74,6 @@ bool is_waiting(const ManagedInterface& interface, const MapReader& reader) {
            interface.waiting_readers.end();
 }
 
-Result<std::map<TcDirection, TcLink>> tc_links(const KernelPort& kernel, const InterfacePins& pins,
-                                               unsigned ifindex) {
-    std::map<TcDirection, TcLink> links;
-    for (const TcDirection direction : tc_directions) {
-        auto link = TcLink::adopt(kernel, pins, ifindex, direction);
-        if (!link) return std::unexpected(link.error());
-        if (*link) links.emplace(direction, std::move(**link));
-    }
-    return links;
-}
-
 AttachedTc read_tc(const ManagedInterface& interface, const TcLink& link) {
     const std::uint32_t id = link.shown_id();
     if (id != 0 && (id != link.program_id() || link.version().empty()))

@@ -45,11 +45,9 @@ Result<DeviceHoldings> holdings_on(const KernelPort& kernel, const InterfacePins
     auto link = XdpLink::adopt(kernel, pins, ifindex);
     if (!link) return std::unexpected(link.error());
     device.link = std::move(*link);
-    for (const TcDirection direction : tc_directions) {
-        auto tc = TcLink::adopt(kernel, pins, ifindex, direction);
-        if (!tc) return std::unexpected(tc.error());
-        if (*tc) device.tc.emplace(direction, std::move(**tc));
-    }
+    auto tc = tc_links(kernel, pins, ifindex);
+    if (!tc) return std::unexpected(tc.error());
+    device.tc = std::move(*tc);
     auto guard = Guard::adopt(kernel, pins, ifindex);
     if (!guard) return std::unexpected(guard.error());
     device.guard = std::move(*guard);

@@ -436,13 +436,10 @@ Result<void> Instance::make_folders(std::string_view interface) const {
 }
 
 Result<void> Instance::begin(const std::string& interface) {
-    const Journal journal{.boot_id = manifest_.boot_id,
+    return write_journal({.boot_id = manifest_.boot_id,
                           .transaction = manifest_.committed + 1,
                           .interface = interface,
-                          .undo = {}};
-    const int error = kernel_->write_file(journal_path(), to_text(journal));
-    if (error != 0) return failure("write " + journal_path() + ": " + errno_text(error), -error);
-    return {};
+                          .undo = {}});
 }
 
 Result<void> Instance::note(const Undo& undo) {

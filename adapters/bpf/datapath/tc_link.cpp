@@ -199,4 +199,15 @@ Result<void> TcLink::verify(std::uint32_t program_id) const {
                    EIO);
 }
 
+Result<std::map<TcDirection, TcLink>> tc_links(const KernelPort& kernel, const InterfacePins& pins,
+                                               unsigned ifindex) {
+    std::map<TcDirection, TcLink> links;
+    for (const TcDirection direction : tc_directions) {
+        auto link = TcLink::adopt(kernel, pins, ifindex, direction);
+        if (!link) return std::unexpected(link.error());
+        if (*link) links.emplace(direction, std::move(**link));
+    }
+    return links;
+}
+
 } // namespace homeostat::bpf

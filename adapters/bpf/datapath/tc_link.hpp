@@ -14,6 +14,7 @@
 #include "knowledge/error.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -88,5 +89,9 @@ class TcLink {
     Descriptor link_; // of TCX
     HeldProgram held_;
 };
+
+// TcLink::adopt() for both directions.
+Result<std::map<TcDirection, TcLink>> tc_links(const KernelPort& kernel, const InterfacePins& pins,
+                                               unsigned ifindex);
 
 } // namespace homeostat::bpf
